@@ -1,0 +1,232 @@
+//! The row image: how a row's values stand in the segment, in events and in the commit log.
+//!
+//! ```text
+//! tags   ceil(C/16) words   4 bits a column, the storage class, column 0 in the lowest bits
+//! cells  C words            INTEGER: the i64; REAL: the f64's bits; NULL: 0;
+//!                           TEXT, BLOB: offset into the variable part (low 32), length (high 32)
+//! var    bytes              of the TEXT and BLOB values in column order, zero-padded to 8
+//! ```
+//! Words are little-endian u64. `tags` and `cells` together are the *head*: its size follows from
+//! the number of columns alone, so a column is found without decoding the others. In a slot the head
+//! lies inline and the variable part in a block; in a record one follows the other.
+//!
+//! An [`ImageRef`] stands on private words that were copied out of shared memory, and still believes
+//! none of them: every getter checks tag, offset, length and UTF-8.
+
+use crate::value::{StorageClass, Value, ValueRef};
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("the formats are little-endian and are used in place");
+
+/// Words of tags for `columns` columns.
+#[inline]
+pub const fn tag_words(columns: usize) -> usize {
+    columns.div_ceil(16)
+}
+
+/// Words of the head (tags and cells) for `columns` columns.
+#[inline]
+pub const fn head_words(columns: usize) -> usize {
+    tag_words(columns) + columns
+}
+
+/// An image that lies about itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Fewer words than the head and the variable part need.
+    #[error("row image of {found} words, {expected} expected")]
+    Short {
+        /// Words there are.
+        found: usize,
+        /// Words there should be.
+        expected: usize,
+    },
+    /// No such column in this image.
+    #[error("column {index} of an image of {columns} columns")]
+    NoColumn {
+        /// Index asked for.
+        index: usize,
+        /// Columns of the image.
+        columns: usize,
+    },
+    /// A tag that is no storage class.
+    #[error("column {index}: storage class {tag}, expected 0 to 4")]
+    Tag {
+        /// Column.
+        index: usize,
+        /// The tag found.
+        tag: u8,
+    },
+    /// A value that reaches past the variable part.
+    #[error("column {index}: bytes {offset}+{length} of a variable part of {var_bytes}")]
+    Bounds {
+        /// Column.
+        index: usize,
+        /// Offset found.
+        offset: usize,
+        /// Length found.
+        length: usize,
+        /// Size of the variable part.
+        var_bytes: usize,
+    },
+    /// TEXT that is not UTF-8.
+    #[error("column {index}: TEXT that is not UTF-8")]
+    Utf8 {
+        /// Column.
+        index: usize,
+    },
+}
+
+/// A row image that owns its words: head, then variable part padded to a whole word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    columns: usize,
+    var_bytes: usize,
+    words: Vec<u64>,
+}
+
+impl Image {
+    /// The image of `values`, one for each column.
+    ///
+    /// The variable part is at most `u32::MAX` bytes; callers hold to [`crate::limits::ROW_BYTES`].
+    pub fn encode<'v>(values: impl ExactSizeIterator<Item = ValueRef<'v>> + Clone) -> Self {
+        let columns = values.len();
+        let var_bytes: usize = values.clone().map(|v| v.var_len()).sum();
+        let head = head_words(columns);
+        let mut words = vec![0u64; head + var_bytes.div_ceil(8)];
+        let (head_part, var_part) = words.split_at_mut(head);
+        let (tags, cells) = head_part.split_at_mut(tag_words(columns));
+        let var = zerocopy::IntoBytes::as_mut_bytes(var_part);
+        let mut at = 0usize;
+        for (i, value) in values.enumerate() {
+            tags[i / 16] |= (value.class() as u64) << (4 * (i % 16));
+            let bytes: &[u8] = match value {
+                ValueRef::Null => continue,
+                ValueRef::Integer(v) => {
+                    cells[i] = v as u64;
+                    continue;
+                }
+                ValueRef::Real(v) => {
+                    cells[i] = v.to_bits();
+                    continue;
+                }
+                ValueRef::Text(t) => t.as_bytes(),
+                ValueRef::Blob(b) => b,
+            };
+            cells[i] = (at as u64) | ((bytes.len() as u64) << 32);
+            var[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        }
+        Self { columns, var_bytes, words }
+    }
+
+    /// The same image, borrowed.
+    pub fn as_ref(&self) -> ImageRef<'_> {
+        ImageRef { columns: self.columns, var_bytes: self.var_bytes, words: &self.words }
+    }
+}
+
+/// A row image in borrowed private words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageRef<'a> {
+    columns: usize,
+    var_bytes: usize,
+    words: &'a [u64],
+}
+
+impl<'a> ImageRef<'a> {
+    /// Takes `words` (head, then variable part) as an image of `columns` columns.
+    ///
+    /// # Errors
+    /// [`ImageError::Short`] where there are too few words.
+    pub fn new(columns: usize, var_bytes: usize, words: &'a [u64]) -> Result<Self, ImageError> {
+        let expected = head_words(columns) + var_bytes.div_ceil(8);
+        if words.len() < expected {
+            return Err(ImageError::Short { found: words.len(), expected });
+        }
+        Ok(Self { columns, var_bytes, words: &words[..expected] })
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Bytes of the variable part.
+    pub fn var_bytes(&self) -> usize {
+        self.var_bytes
+    }
+
+    /// Head and variable part.
+    pub fn words(&self) -> &'a [u64] {
+        self.words
+    }
+
+    /// The head alone.
+    pub fn head(&self) -> &'a [u64] {
+        &self.words[..head_words(self.columns)]
+    }
+
+    /// The variable part alone, padded to whole words.
+    pub fn var_words(&self) -> &'a [u64] {
+        &self.words[head_words(self.columns)..]
+    }
+
+    /// The storage class of a column.
+    ///
+    /// # Errors
+    /// No such column, or a tag that is no class.
+    #[inline]
+    pub fn class(&self, index: usize) -> Result<StorageClass, ImageError> {
+        if index >= self.columns {
+            return Err(ImageError::NoColumn { index, columns: self.columns });
+        }
+        let tag = ((self.words[index / 16] >> (4 * (index % 16))) & 0xF) as u8;
+        StorageClass::from_tag(tag).ok_or(ImageError::Tag { index, tag })
+    }
+
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// No such column, or an image that lies about itself.
+    #[inline]
+    pub fn get(&self, index: usize) -> Result<ValueRef<'a>, ImageError> {
+        let class = self.class(index)?;
+        let cell = self.words[tag_words(self.columns) + index];
+        Ok(match class {
+            StorageClass::Null => ValueRef::Null,
+            StorageClass::Integer => ValueRef::Integer(cell as i64),
+            StorageClass::Real => ValueRef::Real(f64::from_bits(cell)),
+            StorageClass::Blob => ValueRef::Blob(self.var(index, cell)?),
+            StorageClass::Text => ValueRef::Text(
+                core::str::from_utf8(self.var(index, cell)?)
+                    .map_err(|_| ImageError::Utf8 { index })?,
+            ),
+        })
+    }
+
+    fn var(&self, index: usize, cell: u64) -> Result<&'a [u8], ImageError> {
+        let (offset, length) = ((cell & 0xFFFF_FFFF) as usize, (cell >> 32) as usize);
+        let words = &self.words[head_words(self.columns)..];
+        let bytes = &zerocopy::IntoBytes::as_bytes(words)[..self.var_bytes];
+        bytes.get(offset..offset + length).ok_or(ImageError::Bounds {
+            index,
+            offset,
+            length,
+            var_bytes: self.var_bytes,
+        })
+    }
+
+    /// All values, owned.
+    ///
+    /// # Errors
+    /// As [`ImageRef::get`].
+    pub fn to_values(&self) -> Result<Vec<Value>, ImageError> {
+        (0..self.columns).map(|i| self.get(i).map(ValueRef::to_owned)).collect()
+    }
+
+    /// The same image, owning its words.
+    pub fn to_image(&self) -> Image {
+        Image { columns: self.columns, var_bytes: self.var_bytes, words: self.words.to_vec() }
+    }
+}

@@ -1,0 +1,286 @@
+//! Keys: one canonical form of a key's values, for the index and for key order.
+//!
+//! A key of one integer-valued number is [`Key::Int`]. Every other key is [`Key::Bytes`]: the
+//! encodings of its columns one after another, so that comparing bytes compares keys as SQLite's
+//! primary key does (numbers before TEXT before BLOB; 1 and 1.0 are one key; collation folded).
+//!
+//! ```text
+//! number  0x10, the double nearest to it as ordered bits (8, big-endian), its distance from that
+//!         double + 0x8000 (2, big-endian): so i64 and f64 interleave exactly
+//! text    0x20, the folded bytes with 00 → 00 FF, then 00 00
+//! blob    0x30, the bytes with 00 → 00 FF, then 00 00
+//! ```
+
+use core::cmp::Ordering;
+
+use smallvec::SmallVec;
+
+use crate::catalogue::{Affinity, Collation, ColumnDef};
+use crate::image::{ImageError, ImageRef};
+use crate::limits;
+use crate::value::ValueRef;
+
+/// A key in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// One integer-valued number.
+    Int(i64),
+    /// Anything else.
+    Bytes(SmallVec<[u8; 40]>),
+}
+
+/// Values that are no key of the table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A wrong number of values.
+    #[error("key of {found} values, {expected} expected")]
+    Count {
+        /// Values given.
+        found: usize,
+        /// Columns of the key.
+        expected: usize,
+    },
+    /// NULL in a key column.
+    #[error("key column {column}: NULL is no key")]
+    Null {
+        /// The column's name.
+        column: String,
+    },
+    /// Longer than [`limits::KEY_BYTES`].
+    #[error("key of {found} bytes, at most {} allowed", limits::KEY_BYTES)]
+    Long {
+        /// Bytes of its encoding.
+        found: usize,
+    },
+    /// An image that lies about itself.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}
+
+/// How one key column takes part in the key: what is needed of its definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// Name, for errors.
+    pub name: String,
+    /// Index in the image.
+    pub index: usize,
+    /// Affinity.
+    pub affinity: Affinity,
+    /// Collation.
+    pub collation: Collation,
+}
+
+impl KeyPart {
+    /// The part that the column at `index` plays.
+    pub fn of(index: usize, column: &ColumnDef) -> Self {
+        Self {
+            name: column.name.clone(),
+            index,
+            affinity: column.affinity,
+            collation: column.collation,
+        }
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            (a, b) => a.to_ordered().cmp(&b.to_ordered()),
+        }
+    }
+}
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Key {
+    /// The key of `values`, after the affinity of each column was applied as SQLite applies it to a
+    /// comparison.
+    ///
+    /// # Errors
+    /// A wrong number of values, a NULL, or a key over its limit.
+    pub fn new(parts: &[KeyPart], values: &[ValueRef<'_>]) -> Result<Self, KeyError> {
+        if parts.len() != values.len() {
+            return Err(KeyError::Count { found: values.len(), expected: parts.len() });
+        }
+        if let ([part], [value]) = (parts, values)
+            && let Some(i) = single_int(part, *value)
+        {
+            return Ok(Self::Int(i));
+        }
+        let mut out = SmallVec::new();
+        for (part, value) in parts.iter().zip(values) {
+            push_affine(&mut out, part, *value)?;
+        }
+        Self::bounded(out)
+    }
+
+    /// The key of a whole row image (its values already have their affinity).
+    ///
+    /// # Errors
+    /// A NULL in a key column, a key over its limit, or an image that lies.
+    pub fn of_image(parts: &[KeyPart], image: &ImageRef<'_>) -> Result<Self, KeyError> {
+        if let [part] = parts
+            && let Some(i) = integral(image.get(part.index)?)
+        {
+            return Ok(Self::Int(i));
+        }
+        let mut out = SmallVec::new();
+        for part in parts {
+            push(&mut out, part, image.get(part.index)?)?;
+        }
+        Self::bounded(out)
+    }
+
+    fn bounded(out: SmallVec<[u8; 40]>) -> Result<Self, KeyError> {
+        if out.len() > limits::KEY_BYTES {
+            return Err(KeyError::Long { found: out.len() });
+        }
+        Ok(Self::Bytes(out))
+    }
+
+    fn to_ordered(&self) -> SmallVec<[u8; 40]> {
+        match self {
+            Self::Int(i) => {
+                let mut out = SmallVec::new();
+                push_number(&mut out, *i as f64, int_distance(*i));
+                out
+            }
+            Self::Bytes(b) => b.clone(),
+        }
+    }
+
+    /// The hash of this key under the segment's `seed`.
+    #[inline]
+    pub fn hash(&self, seed: u64) -> u64 {
+        match self {
+            Self::Int(i) => mix(*i as u64 ^ seed, 0x9E37_79B9_7F4A_7C15),
+            Self::Bytes(b) => hash_bytes(b, seed),
+        }
+    }
+}
+
+/// Folded 128-bit multiplication (as in wyhash, <https://github.com/wangyi-fudan/wyhash>, public
+/// domain).
+#[inline]
+fn mix(a: u64, b: u64) -> u64 {
+    let m = u128::from(a) * u128::from(b);
+    (m as u64) ^ ((m >> 64) as u64)
+}
+
+fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
+    let mut h = seed ^ mix(bytes.len() as u64 ^ 0xA076_1D64_78BD_642F, 0xE703_7ED1_A0B4_28DB);
+    for chunk in bytes.chunks(8) {
+        let mut word = [0u8; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        h = mix(h ^ u64::from_le_bytes(word), 0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32));
+    }
+    mix(h, 0x8EBC_6AF0_9C88_C6E3)
+}
+
+/// The integer that this number is, where it is one.
+fn integral(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Integer(i) => Some(i),
+        ValueRef::Real(r) => real_as_int(r),
+        _ => None,
+    }
+}
+
+fn real_as_int(r: f64) -> Option<i64> {
+    // 2^63 itself is no i64; every integral double below it is.
+    (r.trunc() == r && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&r))
+        .then_some(r as i64)
+}
+
+fn single_int(part: &KeyPart, value: ValueRef<'_>) -> Option<i64> {
+    match (part.affinity, value) {
+        (Affinity::Text, _) => None,
+        (Affinity::Blob, v) => integral(v),
+        (_, ValueRef::Text(t)) => numeric_text(t).and_then(|v| integral(v)),
+        (_, v) => integral(v),
+    }
+}
+
+/// The number that `text` is, by SQLite's rule for NUMERIC affinity: the whole text, leading and
+/// trailing white space ignored, is an integer or real literal.
+pub fn numeric_text(text: &str) -> Option<ValueRef<'static>> {
+    let t = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    if !t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'))
+        || !t.bytes().any(|b| b.is_ascii_digit())
+    {
+        return None;
+    }
+    if let Ok(i) = t.parse::<i64>() {
+        return Some(ValueRef::Integer(i));
+    }
+    t.parse::<f64>().ok().map(ValueRef::Real)
+}
+
+fn push_affine(
+    out: &mut SmallVec<[u8; 40]>,
+    part: &KeyPart,
+    value: ValueRef<'_>,
+) -> Result<(), KeyError> {
+    match (part.affinity, value) {
+        (Affinity::Text, ValueRef::Integer(i)) => push(out, part, ValueRef::Text(&i.to_string())),
+        (Affinity::Text, ValueRef::Real(r)) => push(out, part, ValueRef::Text(&real_text(r))),
+        (Affinity::Integer | Affinity::Numeric | Affinity::Real, ValueRef::Text(t)) => {
+            push(out, part, numeric_text(t).unwrap_or(value))
+        }
+        _ => push(out, part, value),
+    }
+}
+
+/// A double as SQLite writes it into a TEXT column: 15 significant digits, always with a point.
+fn real_text(r: f64) -> String {
+    let s = format!("{r}");
+    if s.contains(['.', 'e', 'E', 'n', 'i']) { s } else { format!("{s}.0") }
+}
+
+fn push(out: &mut SmallVec<[u8; 40]>, part: &KeyPart, value: ValueRef<'_>) -> Result<(), KeyError> {
+    match value {
+        ValueRef::Null => return Err(KeyError::Null { column: part.name.clone() }),
+        ValueRef::Integer(i) => push_number(out, i as f64, int_distance(i)),
+        ValueRef::Real(r) => push_number(out, r, 0),
+        ValueRef::Text(t) => {
+            out.push(0x20);
+            match part.collation {
+                Collation::Binary => push_bytes(out, t.bytes()),
+                Collation::NoCase => push_bytes(out, t.bytes().map(|b| b.to_ascii_lowercase())),
+                Collation::RTrim => push_bytes(out, t.trim_end_matches(' ').bytes()),
+            }
+        }
+        ValueRef::Blob(b) => {
+            out.push(0x30);
+            push_bytes(out, b.iter().copied());
+        }
+    }
+    Ok(())
+}
+
+/// How far `i` lies from the double nearest to it: at most 512 (half a unit at 2^63).
+fn int_distance(i: i64) -> i16 {
+    (i128::from(i) - (i as f64) as i128) as i16
+}
+
+fn push_number(out: &mut SmallVec<[u8; 40]>, nearest: f64, distance: i16) {
+    let bits = (nearest + 0.0).to_bits(); // -0.0 + 0.0 is 0.0
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    out.push(0x10);
+    out.extend_from_slice(&ordered.to_be_bytes());
+    out.extend_from_slice(&((i32::from(distance) + 0x8000) as u16).to_be_bytes());
+}
+
+fn push_bytes(out: &mut SmallVec<[u8; 40]>, bytes: impl Iterator<Item = u8>) {
+    for b in bytes {
+        out.push(b);
+        if b == 0 {
+            out.push(0xFF);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}

@@ -1,0 +1,32 @@
+//! Every stated limit of an instance, in one place. The README repeats this table; the tests go to
+//! each edge.
+
+/// Most tables in one instance.
+pub const TABLES: usize = 1_024;
+/// Most columns in one table, the hidden rowid not counted.
+pub const COLUMNS: usize = 256;
+/// Most columns in one key.
+pub const KEY_COLUMNS: usize = 16;
+/// Longest key, in bytes of its encoding (see [`crate::key`]).
+pub const KEY_BYTES: usize = 1_024;
+/// Longest TEXT or BLOB value, in bytes.
+pub const VALUE_BYTES: usize = 16 << 20;
+/// Largest row image, in bytes.
+pub const ROW_BYTES: usize = 32 << 20;
+/// Largest request record in the requests lane, in bytes of payload. A larger transaction is
+/// refused before it is submitted.
+pub const REQUEST_BYTES: usize = 64 << 20;
+/// Most bytes that one transaction may change, summed over the records that it makes.
+pub const TRANSACTION_BYTES: usize = 256 << 20;
+/// Most rows that one transaction may change.
+pub const TRANSACTION_ROWS: usize = 4_000_000;
+/// Most control connections at one time.
+pub const CLIENTS: usize = 1_024;
+/// Most requests lanes at one time (one per uid and PID namespace that writes).
+pub const LANES: usize = 64;
+/// Longest name of a table or column, in bytes.
+pub const NAME_BYTES: usize = 255;
+/// Longest SQL text, in bytes.
+pub const SQL_BYTES: usize = 1 << 20;
+/// Longest path of a Unix socket, in bytes, the terminating zero not counted (`sun_path`).
+pub const SOCKET_PATH_BYTES: usize = 107;
