@@ -1,4 +1,5 @@
 //! What a producer asks for, and what comes of it: the payloads of the requests lane.
+#![expect(missing_docs, reason = "rkyv's derive writes structs without docs for enum variants")]
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -24,7 +25,6 @@ pub struct Change {
 
 /// One kind of change.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
-#[rkyv(attr(allow(missing_docs)))]
 pub enum Action {
     /// New rows: each of `rows` has a value for each of `columns`; other columns take their DEFAULT.
     Insert {

@@ -7,6 +7,7 @@
 //! The first packet up is `Hello`, whose form never changes, so that builds of any age can refuse
 //! each other by name. A payload over [`INLINE_BYTES`] travels in a sealed memfd: the packet's flag
 //! says so and its first descriptor is that memfd.
+#![expect(missing_docs, reason = "rkyv's derive writes structs without docs for enum variants")]
 
 use rkyv::{Archive, Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -65,7 +66,6 @@ pub const ROLE_ADMIN: u32 = 8;
 
 /// What a client asks of the daemon.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
-#[rkyv(attr(allow(missing_docs)))]
 pub enum Call {
     /// The snapshot segment. Answer: [`Answer::Segment`] with its descriptor.
     Segment,
@@ -118,7 +118,6 @@ pub enum Call {
 
 /// What the daemon answers.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
-#[rkyv(attr(allow(missing_docs)))]
 pub enum Answer {
     /// To `Hello`.
     Welcome {
