@@ -59,7 +59,7 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
 INSERT INTO tag(tag_id, name, unit, low, high, deadband, photo)
 SELECT i, printf('%s%03d', CASE i % 4 WHEN 0 THEN 'TI' WHEN 1 THEN 'PI' WHEN 2 THEN 'FI' ELSE 'LI' END, i),
        CASE i % 5 WHEN 0 THEN 'P' WHEN 1 THEN 'P.1' WHEN 2 THEN 'P.2' WHEN 3 THEN 'P.2.a' ELSE 'P.3' END,
-       i * 0.25, 100 + i, (i % 7) * 0.25, CASE WHEN i % 10 = 0 THEN unhex(printf('%08x00ff', i)) END
+       i * 0.25, 100 + i, (i % 7) * 0.25, CASE i % 30 WHEN 0 THEN x'00ff10' WHEN 10 THEN x'89504e470d0a1a0a' WHEN 20 THEN zeroblob(i) END
 FROM n;
 
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
