@@ -230,3 +230,53 @@ impl<'a> ImageRef<'a> {
         Image { columns: self.columns, var_bytes: self.var_bytes, words: self.words.to_vec() }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Integer),
+            any::<f64>().prop_filter("SQLite has no NaN", |r| !r.is_nan()).prop_map(Value::Real),
+            ".{0,20}".prop_map(Value::Text),
+            prop::collection::vec(any::<u8>(), 0..20).prop_map(Value::Blob),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn values_come_back(values in prop::collection::vec(any_value(), 0..40)) {
+            let image = Image::encode(values.iter().map(Value::as_ref));
+            prop_assert_eq!(image.as_ref().to_values().unwrap(), values);
+        }
+
+        #[test]
+        fn any_words_are_read_without_panic(
+            columns in 0usize..40,
+            var_bytes in 0usize..80,
+            words in prop::collection::vec(any::<u64>(), 0..60),
+        ) {
+            if let Ok(image) = ImageRef::new(columns, var_bytes, &words) {
+                for i in 0..columns + 1 {
+                    let _ = image.get(i);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lies_are_named() {
+        let mut image = Image::encode([ValueRef::Text("ab"), ValueRef::Integer(1)].into_iter());
+        image.words[1] = 1 | 2 << 32;
+        assert!(matches!(
+            image.as_ref().get(0),
+            Err(ImageError::Bounds { index: 0, offset: 1, length: 2, var_bytes: 2 })
+        ));
+        image.words[0] = 0x1F;
+        assert_eq!(image.as_ref().get(0), Err(ImageError::Tag { index: 0, tag: 15 }));
+        assert_eq!(image.as_ref().get(2), Err(ImageError::NoColumn { index: 2, columns: 2 }));
+    }
+}

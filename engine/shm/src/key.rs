@@ -235,10 +235,36 @@ fn push_affine(
     }
 }
 
-/// A double as SQLite writes it into a TEXT column: 15 significant digits, always with a point.
-fn real_text(r: f64) -> String {
-    let s = format!("{r}");
-    if s.contains(['.', 'e', 'E', 'n', 'i']) { s } else { format!("{s}.0") }
+/// A double as SQLite 3.52 and later write it into a TEXT column: 15 significant digits where they
+/// give the same double back, else 17; always with a point; exponent form outside 1e-4 … 1e17.
+pub fn real_text(r: f64) -> String {
+    if r.is_infinite() {
+        return if r > 0.0 { "Inf".to_owned() } else { "-Inf".to_owned() };
+    }
+    if r == 0.0 {
+        return "0.0".to_owned();
+    }
+    let short = format!("{r:.14e}");
+    let exact = if short.parse::<f64>() == Ok(r) { short } else { format!("{r:.16e}") };
+    let (mantissa, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if r < 0.0 { "-" } else { "" };
+    let mut digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.truncate(digits.trim_end_matches('0').len().max(1));
+    let fraction = |d: &str| if d.is_empty() { "0".to_owned() } else { d.to_owned() };
+    if !(-4..17).contains(&exponent) {
+        let mark = if exponent < 0 { '-' } else { '+' };
+        let size = exponent.unsigned_abs();
+        return format!("{sign}{}.{}e{mark}{size:02}", &digits[..1], fraction(&digits[1..]));
+    }
+    if exponent < 0 {
+        return format!("{sign}0.{}{digits}", "0".repeat(exponent.unsigned_abs() as usize - 1));
+    }
+    let whole = exponent as usize + 1;
+    if digits.len() < whole {
+        digits.push_str(&"0".repeat(whole - digits.len()));
+    }
+    format!("{sign}{}.{}", &digits[..whole], fraction(&digits[whole..]))
 }
 
 fn push(out: &mut SmallVec<[u8; 40]>, part: &KeyPart, value: ValueRef<'_>) -> Result<(), KeyError> {
@@ -283,4 +309,128 @@ fn push_bytes(out: &mut SmallVec<[u8; 40]>, bytes: impl Iterator<Item = u8>) {
         }
     }
     out.extend_from_slice(&[0, 0]);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+    use crate::value::Value;
+    use proptest::prelude::*;
+
+    fn part(affinity: Affinity, collation: Collation) -> KeyPart {
+        KeyPart { name: "k".into(), index: 0, affinity, collation }
+    }
+
+    fn key(affinity: Affinity, v: impl Into<Value>) -> Key {
+        Key::new(&[part(affinity, Collation::Binary)], &[v.into().as_ref()]).unwrap()
+    }
+
+    /// The order that SQLite gives to two values under BINARY collation.
+    fn sqlite_order(a: &Value, b: &Value) -> Ordering {
+        let rank = |v: &Value| match v {
+            Value::Null => 0,
+            Value::Integer(_) | Value::Real(_) => 1,
+            Value::Text(_) => 2,
+            Value::Blob(_) => 3,
+        };
+        match (a, b) {
+            (Value::Integer(x), Value::Integer(y)) => x.cmp(y),
+            (Value::Real(x), Value::Real(y)) => x.partial_cmp(y).unwrap(),
+            (Value::Integer(x), Value::Real(y)) => int_real(*x, *y),
+            (Value::Real(x), Value::Integer(y)) => int_real(*y, *x).reverse(),
+            (Value::Text(x), Value::Text(y)) => x.as_bytes().cmp(y.as_bytes()),
+            (Value::Blob(x), Value::Blob(y)) => x.cmp(y),
+            _ => rank(a).cmp(&rank(b)),
+        }
+    }
+
+    fn int_real(i: i64, r: f64) -> Ordering {
+        if r >= 9_223_372_036_854_775_808.0 {
+            return Ordering::Less;
+        }
+        if r < -9_223_372_036_854_775_808.0 {
+            return Ordering::Greater;
+        }
+        i.cmp(&(r.trunc() as i64)).then_with(|| 0.0f64.partial_cmp(&r.fract()).unwrap())
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let edge = prop_oneof![
+            any::<i64>(),
+            -3i64..3,
+            Just(i64::MAX),
+            Just(i64::MIN),
+            (0i64..2000).prop_map(|d| i64::MAX - d),
+            (0i64..2000).prop_map(|d| (1 << 53) + d - 1000),
+        ];
+        let reals = prop_oneof![
+            any::<f64>().prop_filter("SQLite has no NaN", |r| !r.is_nan()),
+            edge.clone().prop_map(|i| i as f64),
+            (-40i32..40).prop_map(|n| f64::from(n) / 4.0),
+        ];
+        prop_oneof![
+            edge.prop_map(Value::Integer),
+            reals.prop_map(Value::Real),
+            "[a-c\\x00é]{0,4}".prop_map(Value::Text),
+            prop::collection::vec(prop_oneof![Just(0u8), Just(255), any::<u8>()], 0..4)
+                .prop_map(Value::Blob),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn keys_order_and_equal_as_sqlite_does(
+            a in prop::collection::vec(values(), 2),
+            b in prop::collection::vec(values(), 2),
+        ) {
+            let parts = [part(Affinity::Blob, Collation::Binary), part(Affinity::Blob, Collation::Binary)];
+            let of = |v: &[Value]| {
+                Key::new(&parts, &v.iter().map(Value::as_ref).collect::<Vec<_>>()).unwrap()
+            };
+            let expected = sqlite_order(&a[0], &b[0]).then_with(|| sqlite_order(&a[1], &b[1]));
+            prop_assert_eq!(of(&a).cmp(&of(&b)), expected, "{:?} {:?}", a, b);
+            prop_assert_eq!(of(&a) == of(&b), expected == Ordering::Equal);
+            if expected == Ordering::Equal {
+                prop_assert_eq!(of(&a).hash(7), of(&b).hash(7));
+            }
+            let one = |v: &Value| Key::new(&parts[..1], &[v.as_ref()]).unwrap();
+            prop_assert_eq!(one(&a[0]).cmp(&one(&b[0])), sqlite_order(&a[0], &b[0]));
+        }
+
+        #[test]
+        fn a_key_of_values_is_the_key_of_their_image(v in prop::collection::vec(values(), 3)) {
+            let image = Image::encode(v.iter().map(Value::as_ref));
+            let parts: Vec<_> =
+                (0..3).map(|i| KeyPart { index: i, ..part(Affinity::Blob, Collation::NoCase) }).collect();
+            let refs: Vec<_> = v.iter().map(Value::as_ref).collect();
+            prop_assert_eq!(Key::new(&parts, &refs), Key::of_image(&parts, &image.as_ref()));
+        }
+    }
+
+    #[test]
+    fn affinity_and_collation_fold_as_in_a_comparison() {
+        assert_eq!(key(Affinity::Integer, "42"), Key::Int(42));
+        assert_eq!(key(Affinity::Integer, 42.0), Key::Int(42));
+        assert_eq!(key(Affinity::Text, 42), key(Affinity::Text, "42"));
+        assert_eq!(key(Affinity::Text, 1e100), key(Affinity::Text, "1.0e+100"));
+        assert_ne!(key(Affinity::Blob, "42"), key(Affinity::Blob, 42));
+        let no_case = [part(Affinity::Text, Collation::NoCase)];
+        let trimmed = [part(Affinity::Text, Collation::RTrim)];
+        let of = |p: &[KeyPart], s| Key::new(p, &[ValueRef::Text(s)]).unwrap();
+        assert_eq!(of(&no_case, "Pump-1"), of(&no_case, "pUMP-1"));
+        assert_ne!(of(&no_case, "É"), of(&no_case, "é"));
+        assert_eq!(of(&trimmed, "a  "), of(&trimmed, "a"));
+    }
+
+    #[test]
+    fn null_count_and_length_are_refused() {
+        let parts = [part(Affinity::Text, Collation::Binary)];
+        assert!(matches!(Key::new(&parts, &[ValueRef::Null]), Err(KeyError::Null { .. })));
+        assert!(matches!(Key::new(&parts, &[]), Err(KeyError::Count { found: 0, expected: 1 })));
+        let longest = "x".repeat(limits::KEY_BYTES - 3);
+        assert!(Key::new(&parts, &[ValueRef::Text(&longest)]).is_ok());
+        let longer = longest + "x";
+        assert!(matches!(Key::new(&parts, &[ValueRef::Text(&longer)]), Err(KeyError::Long { .. })));
+    }
 }

@@ -199,7 +199,8 @@ impl<'a> RecordRef<'a> {
 
     /// Whether the value of column `index` is new.
     pub fn changed(&self, index: usize) -> bool {
-        index < usize::from(self.header.columns)
+        self.is_row()
+            && index < usize::from(self.header.columns)
             && self.words[HEADER_WORDS + index / 64] >> (index % 64) & 1 == 1
     }
 
@@ -208,6 +209,7 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     /// A bad image.
     pub fn key(&self) -> Result<ImageRef<'a>, RecordError> {
+        self.expect_row()?;
         let start = self.key_start();
         let words = &self.words[start..start + self.key_words()];
         Ok(ImageRef::new(self.header.key_columns.into(), self.header.key_var as usize, words)?)
@@ -218,6 +220,7 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     /// A bad image.
     pub fn row(&self) -> Result<Option<ImageRef<'a>>, RecordError> {
+        self.expect_row()?;
         if self.row_words() == 0 {
             return Ok(None);
         }
@@ -236,6 +239,10 @@ impl<'a> RecordRef<'a> {
         }
         let bytes = &self.words[HEADER_WORDS..].as_bytes()[..self.header.row_var as usize];
         Catalogue::from_bytes(bytes).map_err(|e| RecordError::Catalogue(e.to_string()))
+    }
+
+    fn expect_row(&self) -> Result<(), RecordError> {
+        if self.is_row() { Ok(()) } else { Err(RecordError::Kind(self.header.kind)) }
     }
 
     fn key_start(&self) -> usize {
@@ -364,5 +371,66 @@ impl<'a> Iterator for Records<'a> {
             Err(_) => &[],
         };
         Some(record)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+    use crate::value::ValueRef;
+    use proptest::prelude::*;
+
+    fn sample() -> Vec<u64> {
+        let key = Image::encode([ValueRef::Text("pump")].into_iter());
+        let row = Image::encode([ValueRef::Text("pump"), ValueRef::Real(1.5)].into_iter());
+        let origin = RecordHeader { at_us: 5, uid: 1000, pid: 42, ..Default::default() };
+        let mut words = Vec::new();
+        for operation in [Operation::Insert, Operation::Delete] {
+            RowRecord {
+                operation,
+                table: (3, 1),
+                birth: 9,
+                revision: 77,
+                origin,
+                changed: &[0b10],
+                key: key.as_ref(),
+                row: (operation == Operation::Insert).then_some(row.as_ref()),
+                columns: 2,
+            }
+            .encode(&mut words);
+        }
+        encode_schema(b"not a catalogue", 3, origin, &mut words);
+        words
+    }
+
+    #[test]
+    fn records_come_back_in_order() {
+        let words = sample();
+        let all: Vec<_> = records(&words).collect::<Result<_, _>>().unwrap();
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[0].operation(), Ok(Operation::Insert));
+        assert_eq!(all[0].header().revision, 77);
+        assert_eq!(all[0].key().unwrap().get(0), Ok(ValueRef::Text("pump")));
+        assert_eq!(all[0].row().unwrap().unwrap().get(1), Ok(ValueRef::Real(1.5)));
+        assert!(all[0].changed(1) && !all[0].changed(0) && !all[0].changed(2));
+        assert_eq!(all[1].row(), Ok(None));
+        assert!(!all[2].is_row());
+        assert!(matches!(all[2].catalogue(), Err(RecordError::Catalogue(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_records_never_panic(at in 0usize..60, bits in any::<u64>(), cut in 0usize..60) {
+            let mut words = sample();
+            let n = words.len();
+            words[at % n] ^= bits;
+            words.truncate(n - cut % n);
+            for record in records(&words).flatten() {
+                let _ = (record.key().map(|k| k.to_values()), record.row(), record.catalogue());
+                let _ = record.row().map(|r| r.map(|r| r.to_values()));
+                let _ = record.changed(usize::MAX);
+            }
+        }
     }
 }
