@@ -5,13 +5,25 @@
 
 pub mod archive;
 pub mod catalogue;
+pub mod error;
+pub mod futex;
 pub mod image;
 pub mod key;
+pub mod latch;
+pub mod layout;
 pub mod limits;
+#[cfg(not(loom))]
+mod memory;
 pub mod record;
+#[cfg(not(loom))]
+pub mod region;
 pub mod request;
 pub mod sync;
 pub mod value;
 pub mod wire;
+pub mod words;
 
 pub use archive::ArchiveError;
+pub use error::ShmError;
+#[cfg(not(loom))]
+pub use region::Region;
