@@ -18,9 +18,12 @@ pub mod record;
 #[cfg(not(loom))]
 pub mod region;
 pub mod request;
+pub mod socket_path;
 pub mod sync;
 pub mod value;
 pub mod wire;
+#[cfg(not(loom))]
+pub mod wire_io;
 pub mod words;
 
 pub use archive::ArchiveError;
