@@ -1,1 +1,47 @@
-//! Placeholder.
+//! The durable store of shmirror: one SQLite file in which names, keys and values stand only
+//! sealed.
+//!
+//! What flows in: groups of committed records ([`Group`]). What flows out: at a start every live row
+//! ([`Store::load_rows`]), later the records of the commit log ([`LogReader::history`]). The format
+//! of the file is described in `FORMAT.md` beside this crate's `Cargo.toml`.
+//!
+//! ```text
+//! open ─► load_rows ─► commit, commit, …          one thread owns the Store
+//!                      checkpoint_step, trim_step  the same thread, when it has time
+//!                      reader ─► history, settled, backup_to, snapshot   any thread
+//! ```
+
+mod backup;
+mod checkpoint;
+mod create;
+mod directory;
+mod error;
+mod examine;
+mod format;
+mod group;
+mod key_file;
+mod keys;
+mod live;
+mod nonce;
+mod reader;
+mod recover;
+mod retention;
+mod row;
+mod rowset;
+pub mod seal;
+mod settled;
+mod snapshot;
+mod state;
+mod store;
+
+pub use backup::BackupReport;
+pub use directory::{CONFIG_FILE, KEY_FILE, LOCK_FILE, LOG_DIR, STORE_FILE};
+pub use error::{Place, StoreError};
+pub use format::{APPLICATION_ID, FORMAT};
+pub use group::{GROUP_BYTES, Group};
+pub use key_file::KeyFile;
+pub use keys::KeyProvider;
+pub use reader::{History, LogReader};
+pub use row::StoredRow;
+pub use snapshot::Snapshot;
+pub use store::{Recovered, Store, StoreFigures, StoreOptions, Synchronous};

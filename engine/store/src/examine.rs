@@ -1,0 +1,137 @@
+//! Looking at a store without changing a byte of it, until all of it was found good.
+//!
+//! SQLite is opened with `locking_mode=EXCLUSIVE`, so that the index of the write-ahead log is kept
+//! in memory and `store.db-shm` is neither made nor rewritten, and never writes a checkpoint at
+//! close. An empty `store.db-wal` that it makes is removed again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use shmirror_shm::catalogue::Catalogue;
+
+use crate::error::{Place, StoreError, sqlite};
+use crate::format::{META_CATALOGUE, META_INSTANCE, examine_header, meta};
+use crate::keys::{KeyProvider, open_data_key};
+use crate::seal::Opener;
+use crate::state::State;
+
+/// A store that is open for reading alone.
+pub(crate) struct Examination {
+    // Dropped before the file it may have made is removed, see `drop`.
+    conn: Option<Connection>,
+    wal: PathBuf,
+    wal_was_there: bool,
+}
+
+impl Examination {
+    /// Opens the file at `path` and makes sure that SQLite can read it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        examine_header(path)?;
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let wal = PathBuf::from(wal);
+        let wal_was_there = wal.symlink_metadata().is_ok();
+        let opening = sqlite(path, "opening the store");
+        let mut exam = Self { conn: None, wal, wal_was_there };
+        let conn = exam.conn.insert(
+            Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )
+            .map_err(&opening)?,
+        );
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&opening)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(&opening)?;
+        conn.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; \
+             PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA cell_size_check = ON;",
+        )
+        .map_err(&opening)?;
+        let tables: i64 = conn
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN \
+                 ('meta', 'key_slot', 'commit_log', 'row')",
+                [],
+                |r| r.get(0),
+            )
+            .map_err(&opening)?;
+        if tables != 4 {
+            let what = format!("{tables} of its tables meta, key_slot, commit_log, row");
+            return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+        }
+        Ok(exam)
+    }
+
+    /// The connection. It writes nothing.
+    pub fn conn(&self) -> &Connection {
+        // Set in `open` before anyone has an `Examination`, taken only in `drop`.
+        self.conn.as_ref().expect("an examination has its connection until it is dropped")
+    }
+}
+
+impl Drop for Examination {
+    fn drop(&mut self) {
+        self.conn = None;
+        if !self.wal_was_there
+            && let Ok(about) = self.wal.symlink_metadata()
+            && about.len() == 0
+        {
+            let _ = std::fs::remove_file(&self.wal); // an empty one does no harm either
+        }
+    }
+}
+
+/// Opens the seals that everything else hangs from: data key and state.
+pub(crate) fn open_seals(
+    conn: &Connection,
+    path: &Path,
+    provider: &dyn KeyProvider,
+) -> Result<(Opener, State), StoreError> {
+    let instance = meta(conn, path, META_INSTANCE)?;
+    let Ok(instance) = <[u8; 16]>::try_from(instance.as_slice()) else {
+        let what = format!("instance id of {} bytes, expected 16", instance.len());
+        return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+    };
+    let reading = sqlite(path, "reading key_slot");
+    let mut slots =
+        conn.prepare("SELECT id, provider, wrapped FROM key_slot ORDER BY id").map_err(&reading)?;
+    let slots: Vec<(i64, String, Vec<u8>)> = slots
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        .and_then(Iterator::collect)
+        .map_err(&reading)?;
+    let Some((slot, _, wrapped)) = slots.iter().find(|(_, name, _)| name == provider.name()) else {
+        let found: Vec<&str> = slots.iter().map(|(_, name, _)| name.as_str()).collect();
+        let found = if found.is_empty() { "none".into() } else { found.join(", ") };
+        let (store, expected) = (path.to_path_buf(), provider.name().into());
+        return Err(StoreError::KeyProvider { store, found, expected });
+    };
+    let keys = open_data_key(provider, path, &instance, *slot as u64, wrapped)?;
+    let opener = Opener { instance, file: Arc::from(path), keys: Arc::new(keys) };
+    let state = State::read(conn, &opener)?;
+    Ok((opener, state))
+}
+
+/// Reads and opens the catalogue.
+///
+/// ```text
+/// body   bytes of the archive, one word | the archive, zero-padded to a word
+/// ```
+pub(crate) fn read_catalogue(
+    conn: &Connection,
+    opener: &Opener,
+    revision: u64,
+) -> Result<Catalogue, StoreError> {
+    use zerocopy::IntoBytes;
+    let blob = meta(conn, &opener.file, META_CATALOGUE)?;
+    let mut buffer = Vec::new();
+    let opened = opener.open(Place::Catalogue, Some(revision), &blob, &mut buffer)?;
+    let archive = opened
+        .body
+        .split_first()
+        .and_then(|(&length, words)| words.as_bytes().get(..usize::try_from(length).ok()?));
+    let archive = archive
+        .ok_or_else(|| opener.malformed(Place::Catalogue, "an archive longer than its seal"))?;
+    Catalogue::from_bytes(archive).map_err(|e| opener.malformed(Place::Catalogue, e))
+}

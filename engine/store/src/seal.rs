@@ -1,0 +1,439 @@
+//! Sealing and opening: plaintext words with an identity at their head go in, self-describing
+//! blobs come out, and back.
+//!
+//! ```text
+//! blob       format u8 (1) | cipher u8 | zero u16 | data key id u32      8 bytes, in the clear
+//!            nonce 24 | tag 16 | ciphertext
+//! plaintext  identity, 6 words ([`Identity`]) | body, whole words
+//! ```
+//! XSalsa20-Poly1305 takes no associated data, so what a blob is (instance, kind, table, place,
+//! revision, format) is sealed with it and compared when it is opened: a blob that was moved to
+//! another place, or put back from an earlier time, does not pass. The eight bytes in the clear
+//! need no seal of their own: each of their bits is checked against the only value it can have.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use xsalsa20poly1305::aead::{AeadInPlace, KeyInit};
+use zerocopy::IntoBytes;
+
+use crate::error::{Place, StoreError};
+use crate::nonce::NonceSource;
+
+/// Bytes of a data key.
+pub const KEY_BYTES: usize = 32;
+/// Bytes of a nonce.
+pub const NONCE_BYTES: usize = 24;
+/// Bytes of an authentication tag.
+pub const TAG_BYTES: usize = 16;
+/// Bytes of a blob before its ciphertext.
+pub const BLOB_HEAD: usize = 8 + NONCE_BYTES + TAG_BYTES;
+/// Version of the blob's form.
+pub const BLOB_FORMAT: u8 = 1;
+/// Words of an identity.
+pub const IDENTITY_WORDS: usize = 6;
+
+/// An authenticated cipher with 24-byte nonces. Implementations hold their key, and wipe it when
+/// dropped.
+pub trait Cipher: Send + Sync {
+    /// Number that blobs carry.
+    fn id(&self) -> u8;
+    /// Encrypts `text` in place and returns its tag.
+    ///
+    /// # Errors
+    /// [`SealFault::Cipher`] where the text is longer than the cipher takes.
+    fn seal(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        text: &mut [u8],
+    ) -> Result<[u8; TAG_BYTES], SealFault>;
+    /// Decrypts `text` in place, after its tag was found right.
+    ///
+    /// # Errors
+    /// [`SealFault::DoesNotOpen`]; `text` is then unchanged.
+    fn open(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        tag: &[u8; TAG_BYTES],
+        text: &mut [u8],
+    ) -> Result<(), SealFault>;
+}
+
+/// XSalsa20-Poly1305, NaCl's `crypto_secretbox`.
+pub struct XSalsa20Poly1305(xsalsa20poly1305::XSalsa20Poly1305);
+
+impl XSalsa20Poly1305 {
+    /// Its number in blobs.
+    pub const ID: u8 = 1;
+
+    /// The cipher under `key`.
+    pub fn new(key: &[u8; KEY_BYTES]) -> Self {
+        Self(xsalsa20poly1305::XSalsa20Poly1305::new(key.into()))
+    }
+}
+
+impl Cipher for XSalsa20Poly1305 {
+    fn id(&self) -> u8 {
+        Self::ID
+    }
+
+    fn seal(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        text: &mut [u8],
+    ) -> Result<[u8; TAG_BYTES], SealFault> {
+        let tag = self.0.encrypt_in_place_detached(nonce.into(), b"", text);
+        tag.map(Into::into).map_err(|_| SealFault::Cipher { found: Self::ID })
+    }
+
+    fn open(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        tag: &[u8; TAG_BYTES],
+        text: &mut [u8],
+    ) -> Result<(), SealFault> {
+        let opened = self.0.decrypt_in_place_detached(nonce.into(), b"", text, tag.into());
+        opened.map_err(|_| SealFault::DoesNotOpen)
+    }
+}
+
+/// The cipher with this number under `key`; `None` where this build has no such cipher.
+pub fn cipher(id: u8, key: &[u8; KEY_BYTES]) -> Option<Box<dyn Cipher>> {
+    match id {
+        XSalsa20Poly1305::ID => Some(Box::new(XSalsa20Poly1305::new(key))),
+        _ => None,
+    }
+}
+
+/// What is wrong with a sealed value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealFault {
+    /// Too short for a blob.
+    #[error("sealed value of {found} bytes, expected at least {expected}")]
+    Short {
+        /// Bytes there are.
+        found: usize,
+        /// Bytes there must be.
+        expected: usize,
+    },
+    /// Its plaintext would be no whole number of words.
+    #[error("sealed value of {found} bytes, expected a multiple of 8")]
+    Uneven {
+        /// Bytes there are.
+        found: usize,
+    },
+    /// Another form of blob.
+    #[error("seal format {found:#x}, expected {expected:#x}")]
+    Format {
+        /// First and third bytes found.
+        found: u32,
+        /// What they should be.
+        expected: u32,
+    },
+    /// A cipher that this build does not have, or that cannot take it.
+    #[error("cipher {found}, expected 1 (XSalsa20-Poly1305)")]
+    Cipher {
+        /// Its number.
+        found: u8,
+    },
+    /// A data key that the store does not have.
+    #[error("sealed with data key {found}, the store has {known}")]
+    Key {
+        /// Number of the key.
+        found: u32,
+        /// Numbers of the keys there are.
+        known: String,
+    },
+    /// The tag is wrong.
+    #[error("the seal does not open: it was changed, or another key sealed it")]
+    DoesNotOpen,
+    /// It opens, but it is the seal of something else.
+    #[error("the seal is that of another place: {field} {found}, expected {expected}")]
+    Moved {
+        /// What differs.
+        field: &'static str,
+        /// As sealed.
+        found: String,
+        /// As its place asks for.
+        expected: String,
+    },
+    /// It opens, but what is in it is malformed.
+    #[error("opened, but malformed: {0}")]
+    Body(String),
+}
+
+/// What a sealed value is. The number is part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// A checkpointed row.
+    Row = 1,
+    /// A group of the commit log.
+    Log = 2,
+    /// The store's state.
+    State = 3,
+    /// The catalogue.
+    Catalogue = 4,
+    /// A data key, wrapped by a key provider.
+    DataKey = 5,
+}
+
+/// What stands at the head of every plaintext.
+///
+/// ```text
+/// word 0, 1  instance
+/// word 2     kind (low 32 bits), table id (high 32 bits; 0 where there is none)
+/// word 3     place: slot, first_revision, key slot id; 0 in meta
+/// word 4     revision: the row's; the group's last; the state's newest; the catalogue's; 0
+/// word 5     format of the store (low 32 bits), zero
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Kind.
+    pub kind: Kind,
+    /// Table id, or 0.
+    pub table: u32,
+    /// Where it belongs.
+    pub place: u64,
+    /// Which state of it this is.
+    pub revision: u64,
+}
+
+impl Identity {
+    /// The words of it.
+    pub fn words(&self, instance: &[u8; 16]) -> [u64; IDENTITY_WORDS] {
+        let (low, high) = halves(instance);
+        let kind = self.kind as u64 | u64::from(self.table) << 32;
+        [low, high, kind, self.place, self.revision, u64::from(crate::format::FORMAT)]
+    }
+
+    /// Compares the head of an opened plaintext; a `revision` of `None` takes any. Returns the
+    /// table id and the revision found.
+    ///
+    /// # Errors
+    /// [`SealFault::Moved`], with the first thing that differs.
+    pub fn check(
+        words: &[u64; IDENTITY_WORDS],
+        instance: &[u8; 16],
+        kind: Kind,
+        place: u64,
+        revision: Option<u64>,
+    ) -> Result<(u32, u64), SealFault> {
+        let (low, high) = halves(instance);
+        let format = u64::from(crate::format::FORMAT);
+        let moved = |field, found: String, expected: String| {
+            Err(SealFault::Moved { field, found, expected })
+        };
+        if words[5] != format {
+            return moved("format", words[5].to_string(), format.to_string());
+        }
+        if (words[0], words[1]) != (low, high) {
+            let hex = |l: u64, h: u64| format!("{:016x}{:016x}", l.swap_bytes(), h.swap_bytes());
+            return moved("instance", hex(words[0], words[1]), hex(low, high));
+        }
+        if words[2] as u32 != kind as u32 {
+            return moved("kind", (words[2] as u32).to_string(), (kind as u32).to_string());
+        }
+        if words[3] != place {
+            return moved("place", words[3].to_string(), place.to_string());
+        }
+        if revision.is_some_and(|r| r != words[4]) {
+            let expected = revision.unwrap_or_default().to_string();
+            return moved("revision", words[4].to_string(), expected);
+        }
+        Ok(((words[2] >> 32) as u32, words[4]))
+    }
+}
+
+fn halves(instance: &[u8; 16]) -> (u64, u64) {
+    let mut words = [0u64; 2];
+    words.as_mut_bytes().copy_from_slice(instance);
+    (words[0], words[1])
+}
+
+/// Seals the plaintext that `out` holds from [`BLOB_HEAD`] on, and fills in the head.
+///
+/// # Errors
+/// The cipher's.
+pub fn seal_in_place(
+    cipher: &dyn Cipher,
+    key_id: u32,
+    nonce: &[u8; NONCE_BYTES],
+    out: &mut [u8],
+) -> Result<(), SealFault> {
+    let (found, expected) = (out.len(), BLOB_HEAD);
+    let Some((head, text)) = out.split_at_mut_checked(BLOB_HEAD) else {
+        return Err(SealFault::Short { found, expected });
+    };
+    let tag = cipher.seal(nonce, text)?;
+    head[..4].copy_from_slice(&[BLOB_FORMAT, cipher.id(), 0, 0]);
+    head[4..8].copy_from_slice(&key_id.to_le_bytes());
+    head[8..32].copy_from_slice(nonce);
+    head[32..].copy_from_slice(&tag);
+    Ok(())
+}
+
+/// The parts of a blob: cipher, key id, nonce, tag, ciphertext.
+pub(crate) struct Parts<'a> {
+    pub cipher: u8,
+    pub key_id: u32,
+    pub nonce: &'a [u8; NONCE_BYTES],
+    pub tag: &'a [u8; TAG_BYTES],
+    pub text: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    pub fn of(blob: &'a [u8]) -> Result<Self, SealFault> {
+        let short = SealFault::Short { found: blob.len(), expected: BLOB_HEAD };
+        let parts = blob.split_first_chunk::<8>().and_then(|(head, rest)| {
+            let (nonce, rest) = rest.split_first_chunk()?;
+            let (tag, text) = rest.split_first_chunk()?;
+            Some((head, nonce, tag, text))
+        });
+        let Some((head, nonce, tag, text)) = parts else { return Err(short) };
+        if (head[0], head[2], head[3]) != (BLOB_FORMAT, 0, 0) {
+            let found = u32::from_le_bytes([head[0], head[2], head[3], 0]);
+            return Err(SealFault::Format { found, expected: BLOB_FORMAT.into() });
+        }
+        let key_id = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+        Ok(Self { cipher: head[1], key_id, nonce, tag, text })
+    }
+}
+
+/// The data keys of a store, by their numbers. New seals are made with the last one.
+pub(crate) struct KeyRing {
+    keys: Vec<(u32, Box<dyn Cipher>)>,
+}
+
+impl KeyRing {
+    pub fn new(id: u32, cipher: Box<dyn Cipher>) -> Self {
+        Self { keys: vec![(id, cipher)] }
+    }
+
+    fn current(&self) -> (u32, &dyn Cipher) {
+        let (id, cipher) = &self.keys[self.keys.len() - 1]; // `new` puts one in, nothing takes one
+        (*id, cipher.as_ref())
+    }
+
+    fn find(&self, parts: &Parts<'_>) -> Result<&dyn Cipher, SealFault> {
+        let Some((_, cipher)) = self.keys.iter().find(|(id, _)| *id == parts.key_id) else {
+            let known: Vec<String> = self.keys.iter().map(|(id, _)| id.to_string()).collect();
+            return Err(SealFault::Key { found: parts.key_id, known: known.join(", ") });
+        };
+        if cipher.id() != parts.cipher {
+            return Err(SealFault::Cipher { found: parts.cipher });
+        }
+        Ok(cipher.as_ref())
+    }
+}
+
+/// Opens the seals of one store. Cheap to clone; clones share the keys.
+#[derive(Clone)]
+pub(crate) struct Opener {
+    pub instance: [u8; 16],
+    pub file: Arc<Path>,
+    pub keys: Arc<KeyRing>,
+}
+
+/// The body of an opened seal.
+pub(crate) struct Opened<'a> {
+    pub table: u32,
+    pub revision: u64,
+    pub body: &'a [u64],
+}
+
+impl Opener {
+    /// Opens `blob` into `buffer` and checks that it belongs to `place`.
+    pub fn open<'b>(
+        &self,
+        place: Place,
+        revision: Option<u64>,
+        blob: &[u8],
+        buffer: &'b mut Vec<u64>,
+    ) -> Result<Opened<'b>, StoreError> {
+        self.open_raw(place, revision, blob, buffer).map_err(|fault| self.bad(place, fault))
+    }
+
+    fn open_raw<'b>(
+        &self,
+        place: Place,
+        revision: Option<u64>,
+        blob: &[u8],
+        buffer: &'b mut Vec<u64>,
+    ) -> Result<Opened<'b>, SealFault> {
+        let parts = Parts::of(blob)?;
+        let cipher = self.keys.find(&parts)?;
+        if !parts.text.len().is_multiple_of(8) {
+            return Err(SealFault::Uneven { found: blob.len() });
+        }
+        // No clearing first: every word is overwritten.
+        buffer.resize(parts.text.len() / 8, 0);
+        let text = buffer.as_mut_slice().as_mut_bytes();
+        text.copy_from_slice(parts.text);
+        cipher.open(parts.nonce, parts.tag, text)?;
+        let expected = BLOB_HEAD + 8 * IDENTITY_WORDS;
+        let short = SealFault::Short { found: blob.len(), expected };
+        let (head, body) = buffer.split_first_chunk::<IDENTITY_WORDS>().ok_or(short)?;
+        let (kind, at) = match place {
+            Place::Row { slot } => (Kind::Row, slot),
+            Place::Log { first } => (Kind::Log, first),
+            Place::State => (Kind::State, 0),
+            Place::Catalogue => (Kind::Catalogue, 0),
+            Place::KeySlot { id } => (Kind::DataKey, id),
+        };
+        let (table, revision) = Identity::check(head, &self.instance, kind, at, revision)?;
+        Ok(Opened { table, revision, body })
+    }
+
+    /// The error that names `place`.
+    pub fn bad(&self, place: Place, fault: SealFault) -> StoreError {
+        StoreError::BadSeal { file: PathBuf::from(&*self.file), place, fault }
+    }
+
+    /// The error for what opened at `place` but is malformed.
+    pub fn malformed(&self, place: Place, what: impl ToString) -> StoreError {
+        self.bad(place, SealFault::Body(what.to_string()))
+    }
+}
+
+/// Seals for one store.
+pub(crate) struct Sealer {
+    pub opener: Opener,
+    nonces: NonceSource,
+}
+
+impl Sealer {
+    pub fn new(opener: Opener) -> Self {
+        Self { opener, nonces: NonceSource::new() }
+    }
+
+    /// Puts into `out` the blob of `identity` and the parts of the body.
+    pub fn seal(
+        &mut self,
+        identity: &Identity,
+        body: &[&[u64]],
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let words: usize = body.iter().map(|part| part.len()).sum();
+        out.clear();
+        out.reserve(BLOB_HEAD + 8 * (IDENTITY_WORDS + words));
+        out.resize(BLOB_HEAD, 0);
+        out.extend_from_slice(identity.words(&self.opener.instance).as_bytes());
+        for part in body {
+            out.extend_from_slice(part.as_bytes());
+        }
+        let nonce = self.nonces.next()?;
+        let (key_id, cipher) = self.opener.keys.current();
+        seal_in_place(cipher, key_id, &nonce, out).map_err(|fault| {
+            let place = match identity.kind {
+                Kind::Row => Place::Row { slot: identity.place },
+                Kind::Log => Place::Log { first: identity.place },
+                Kind::State => Place::State,
+                Kind::Catalogue => Place::Catalogue,
+                Kind::DataKey => Place::KeySlot { id: identity.place },
+            };
+            self.opener.bad(place, fault)
+        })
+    }
+}
