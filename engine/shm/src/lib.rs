@@ -9,15 +9,20 @@ pub mod error;
 pub mod futex;
 pub mod image;
 pub mod key;
+pub mod lane;
 pub mod latch;
 pub mod layout;
 pub mod limits;
 #[cfg(not(loom))]
 mod memory;
+pub mod mutex;
 pub mod record;
 #[cfg(not(loom))]
 pub mod region;
 pub mod request;
+#[cfg(not(loom))]
+mod robust;
+pub mod snapshot;
 pub mod socket_path;
 pub mod sync;
 pub mod value;
