@@ -28,7 +28,7 @@ pub struct RequestsConsumer {
     doorbell: OwnedFd,
     lane: u64,
     ring_words: usize,
-    taken: Taken,
+    pub(super) taken: Taken,
     retired: bool,
 }
 
