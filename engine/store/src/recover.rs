@@ -86,6 +86,24 @@ impl Store {
         self.lock.keep();
         Ok(())
     }
+
+    /// Counts the generation up while serving, for a segment that takes the place of the present
+    /// one, and returns it. Durable when it returns, so that no later start gives it out again.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]; the generation is as it was then.
+    pub fn next_generation(&mut self) -> Result<u64, StoreError> {
+        let Some(live) = self.live.as_mut() else { return Err(StoreError::NotRecovered) };
+        let mut state = self.state.clone();
+        state.generation += 1;
+        let (sealer, blob) = (&mut self.sealer, &mut self.blob);
+        let level = self.options.synchronous;
+        live.transaction(&self.path, "counting the generation", level, |conn| {
+            state.write(conn, sealer, blob)
+        })?;
+        self.state = state;
+        Ok(self.state.generation)
+    }
 }
 
 /// Compares the ends of the log with the state.
