@@ -256,6 +256,16 @@ pub(crate) fn sqlite<'a>(
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
                 StoreError::Damaged { file, what: format!("{source}, while {doing}") }
             }
+            // A column that is not of its table's type: pages that lost their contents.
+            None if matches!(
+                source,
+                rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+            ) =>
+            {
+                StoreError::Damaged { file, what: format!("{source}, while {doing}") }
+            }
             _ => StoreError::Sqlite { file, doing, source: Box::new(source) },
         }
     }

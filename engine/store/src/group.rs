@@ -43,7 +43,12 @@ pub(crate) struct Noted {
 
 impl Group<'_> {
     /// Checks the group against the newest revision and the next birth before it.
-    pub fn check(&self, newest: u64, next_birth: u64, noted: &mut Noted) -> Result<(), StoreError> {
+    pub(crate) fn check(
+        &self,
+        newest: u64,
+        next_birth: u64,
+        noted: &mut Noted,
+    ) -> Result<(), StoreError> {
         let bad = |what: String| {
             let (first, last) = (self.first_revision, self.last_revision);
             Err(StoreError::BadGroup { first, last, what })
@@ -106,7 +111,6 @@ impl Group<'_> {
 pub(crate) struct LogGroup<'b> {
     pub first: u64,
     pub last: u64,
-    pub at_us: i64,
     pub sealed_bytes: u64,
     pub records: &'b [u64],
 }
@@ -140,7 +144,7 @@ impl<'b> LogGroup<'b> {
         if last < first {
             return Err(opener.malformed(place, format!("last_revision {last}")));
         }
-        Ok(Self { first, last, at_us: at, sealed_bytes: sealed.len() as u64, records })
+        Ok(Self { first, last, sealed_bytes: sealed.len() as u64, records })
     }
 
     /// Calls `f` with each record and its place in words. Every record's revision lies in the group.

@@ -29,6 +29,8 @@ mod retention;
 mod row;
 mod rowset;
 pub mod seal;
+#[cfg(test)]
+mod seal_tests;
 mod settled;
 mod snapshot;
 mod state;
