@@ -66,8 +66,7 @@ fn two_readers_see_whole_versions() {
         let words = fresh(0);
         write(&words, 1);
         let (first, second) = (words.clone(), words.clone());
-        let readers =
-            [first, second].map(|words| thread::spawn(move || drop(read_newest(&words))));
+        let readers = [first, second].map(|words| thread::spawn(move || _ = read_newest(&words)));
         (2..=3).for_each(|n| write(&words, n));
         readers.into_iter().for_each(|r| r.join().unwrap());
     });

@@ -44,7 +44,8 @@ const FORMS: [u64; 6] = [
 /// What daemon and client must agree in.
 pub const LAYOUT_HASH: u64 = {
     let hash = fold(FNV_START, &FORMS);
-    fold(hash, &[crate::lane::layout::LANE_HASH])
+    let hash = fold(hash, &[crate::lane::layout::LANE_HASH]);
+    fold(hash, &crate::snapshot::layout::FORMS)
 };
 
 #[cfg(test)]

@@ -1,0 +1,239 @@
+//! A whole table as of one revision.
+//!
+//! ```text
+//! R ← header.revision (acquire) ; for each slot of each chunk: its version as of R
+//! where a row has moved on twice since R: finish the pass, take a newer R, and go over the table
+//! again, copying only slots whose newest version is not the one that was copied
+//! ```
+//! Every row that R has stands in a slot of a chunk that was linked before R was published, so the
+//! pass meets it; rows inserted meanwhile are too young and left out. What was copied as the newest
+//! version of its slot and still is that when a later pass looks, is the version as of the later R
+//! too: all of R is published before R is.
+
+use super::error::ReadError;
+use super::index::Space;
+use super::layout::CHUNK_WORDS;
+use super::rowbuf::RowBuf;
+use super::slot::{AsOf, copy_as_of, latch_at};
+use super::view::TableView;
+use crate::image::{ImageRef, head_words};
+use crate::sync::Ordering;
+use crate::table_at;
+
+/// Passes over a table, or over a list of keys, before the writer is called too fast.
+const TRIES: u32 = 16;
+
+/// Rows of one revision in private memory. Made once and used for many scans, it stops allocating.
+#[derive(Clone, Debug, Default)]
+pub struct ScanBuf {
+    /// What became of each slot of a scan, or of each key of a list.
+    seen: Vec<Seen>,
+    /// Images, one behind the other; between them may be some that were copied anew.
+    words: Vec<u64>,
+    columns: usize,
+    revision: u64,
+    rows: usize,
+    row: RowBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Number of the slot's newest version when it was looked at.
+    newest: u64,
+    birth: u64,
+    revision: u64,
+    start: usize,
+    var_bytes: u32,
+    /// There is a row.
+    present: bool,
+    /// What was seen is that newest version, not the one before it.
+    is_newest: bool,
+}
+
+/// One row in a [`ScanBuf`].
+#[derive(Clone, Copy, Debug)]
+pub struct ScanRow<'a> {
+    /// The row's number.
+    pub birth: u64,
+    /// Revision of the transaction that made this version.
+    pub revision: u64,
+    /// Its image.
+    pub image: ImageRef<'a>,
+}
+
+impl ScanBuf {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The revision that its rows are of.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Its rows: of a scan in no particular order, of a list in the order of the keys that have one.
+    pub fn rows(&self) -> impl Iterator<Item = ScanRow<'_>> + '_ {
+        self.seen.iter().filter(|s| s.present).map(|s| self.view(s))
+    }
+
+    /// The row of the key at `index` of the list that was asked for; `None` where it has none.
+    pub fn row(&self, index: usize) -> Option<ScanRow<'_>> {
+        self.seen.get(index).filter(|s| s.present).map(|s| self.view(s))
+    }
+
+    fn view(&self, seen: &Seen) -> ScanRow<'_> {
+        let image = ImageRef::new(self.columns, seen.var_bytes as usize, &self.words[seen.start..])
+            .expect("each row was put in with the words of its columns and bytes");
+        ScanRow { birth: seen.birth, revision: seen.revision, image }
+    }
+
+    pub(super) fn begin(&mut self, columns: usize) {
+        self.seen.clear();
+        self.words.clear();
+        self.columns = columns;
+        self.rows = 0;
+    }
+
+    pub(super) fn set_revision(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
+    /// The buffer that a row is copied to first.
+    pub(super) fn scratch(&mut self) -> &mut RowBuf {
+        &mut self.row
+    }
+
+    /// The `at`-th slot or key is known: what is in the scratch buffer, or that there is no row.
+    pub(super) fn put(&mut self, at: usize, found: AsOf) {
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, Seen::default());
+        }
+        let (present, newest, is_newest) = match found {
+            AsOf::Row { newest, is_newest } => (true, newest, is_newest),
+            AsOf::Gone { newest, is_newest } => (false, newest, is_newest),
+            AsOf::TooOld => (false, 0, false),
+        };
+        let before = self.seen[at];
+        let (row, head) = (&self.row, head_words(self.columns));
+        let mut seen = Seen { present, newest, is_newest, ..before };
+        if present {
+            let room = head + (before.var_bytes as usize).div_ceil(8);
+            let reuse = before.present && room == row.words.len();
+            (seen.birth, seen.revision, seen.var_bytes) = (row.birth, row.revision, row.var_bytes);
+            if reuse {
+                self.words[seen.start..seen.start + room].copy_from_slice(&row.words);
+            } else {
+                seen.start = self.words.len();
+                self.words.extend_from_slice(&row.words);
+            }
+        }
+        self.rows = self.rows + usize::from(present) - usize::from(before.present);
+        self.seen[at] = seen;
+    }
+}
+
+impl TableView {
+    /// Copies the whole table as of one revision, which is returned; it is not older than the newest
+    /// one published when the call began.
+    ///
+    /// # Errors
+    /// [`ReadError::Moved`]: look the table up again. [`ReadError::Contended`]: rows were written
+    /// faster than they could be copied; the daemon copies the table between two commits.
+    pub fn scan_into(&self, out: &mut ScanBuf) -> Result<u64, ReadError> {
+        out.begin(self.shape.columns);
+        let revision = self.at_one_revision(|revision| self.pass(revision, out))?;
+        out.set_revision(revision);
+        Ok(revision)
+    }
+
+    /// As [`TableView::scan_into`], with a call for each row.
+    ///
+    /// # Errors
+    /// As there; then `f` was not called.
+    pub fn scan(&self, f: &mut dyn FnMut(ScanRow<'_>)) -> Result<u64, ReadError> {
+        let mut out = ScanBuf::new();
+        let revision = self.scan_into(&mut out)?;
+        out.rows().for_each(f);
+        Ok(revision)
+    }
+
+    /// Runs passes, each as of the newest revision, until one meets nothing that is too old for it.
+    pub(super) fn at_one_revision(
+        &self,
+        mut pass: impl FnMut(u64) -> Result<bool, ReadError>,
+    ) -> Result<u64, ReadError> {
+        for _ in 0..TRIES {
+            let revision = self.segment().revision();
+            // This storage holds for revisions before `until`: a reshaped table's next one was
+            // published with that revision, and the catalogue names it.
+            if self.header(table_at!(until)).load(Ordering::Relaxed) <= revision {
+                return Err(ReadError::Moved);
+            }
+            let done = pass(revision);
+            if self.has_moved() {
+                return Err(ReadError::Moved);
+            }
+            if done? {
+                return Ok(revision);
+            }
+        }
+        Err(ReadError::Contended { tries: TRIES })
+    }
+
+    /// One pass; false where some row has moved on twice since `revision`.
+    fn pass(&self, revision: u64, out: &mut ScanBuf) -> Result<bool, ReadError> {
+        let most = self.region.len() / self.shape.stride();
+        let (mut at, mut done) = (0usize, true);
+        let mut offset = self.header(table_at!(chunk)).load(Ordering::Acquire);
+        while offset != 0 {
+            let corrupt = ReadError::Corrupt { what: "slot chunk", offset };
+            let head = self.space().words(offset, CHUNK_WORDS).ok_or(corrupt)?;
+            let next = head[0].load(Ordering::Acquire);
+            let slots = head[1].load(Ordering::Relaxed);
+            // Chunks are given back only with their table: look before believing them.
+            if self.has_moved() {
+                return Err(ReadError::Moved);
+            }
+            if slots == 0 || at as u64 + slots > most {
+                return Err(corrupt);
+            }
+            let first = offset + CHUNK_WORDS as u64 * 8;
+            for n in 0..slots {
+                done &= self.visit(first + n * self.shape.stride(), at, revision, out)?;
+                at += 1;
+            }
+            offset = next;
+        }
+        Ok(done)
+    }
+
+    #[inline]
+    fn visit(
+        &self,
+        slot: u64,
+        at: usize,
+        revision: u64,
+        out: &mut ScanBuf,
+    ) -> Result<bool, ReadError> {
+        if let Some(seen) = out.seen.get(at)
+            && seen.is_newest
+            && latch_at(self.space(), &self.shape, slot)?.is_newest(seen.newest)
+        {
+            return Ok(true);
+        }
+        let found = copy_as_of(self.space(), &self.shape, slot, revision, out.scratch())?;
+        out.put(at, found);
+        Ok(found != AsOf::TooOld)
+    }
+}
