@@ -1,0 +1,45 @@
+//! `shmirror serve`: the daemon.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::Place;
+use crate::failure::Failure;
+
+const HELP: &str = "\
+Runs the daemon in the foreground until SIGTERM or SIGINT; then everything accepted is committed \
+and answered, and it ends.
+
+With no option it serves ./shmirror-data. Where that is empty or not there, it makes a store, a key \
+file (mode 0600: keep a copy elsewhere, without it nothing opens the store) and a commented \
+configuration file, shmirror.toml. A directory that holds something else, or a store that does not \
+open, is refused and left as it is. Logs go to standard error and to DATA/log/. Once the daemon \
+answers, it prints a line that begins with `ready`.";
+
+const EXAMPLES: &str = "\
+Examples:
+  shmirror serve                                      in ./shmirror-data, instance `default`
+  shmirror serve --data /var/lib/plant --instance plant
+  shmirror serve --data d --config other.toml         settings from elsewhere
+  shmirror serve --data d --socket /run/plant.sock    its socket at this path";
+
+/// Arguments of `serve`.
+#[derive(Args, Debug)]
+#[command(long_about = HELP, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Directory of the store, the key, the configuration and the logs
+    #[arg(long, value_name = "DIR", default_value = "shmirror-data")]
+    data: PathBuf,
+    /// Configuration file [default: DIR/shmirror.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
+    let (instance, socket) = place.of_daemon();
+    let Arguments { data, config } = arguments;
+    shmirror_daemon::serve(shmirror_daemon::ServeOptions { data, config, instance, socket })?;
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! `shmirror status`: the state of the instance, as the daemon tells it.
+
+use clap::Args;
+
+use crate::args::Place;
+use crate::failure::Failure;
+use crate::output::Out;
+use crate::report;
+
+const HELP: &str = "\
+Shows the state of the instance: revision, tables with their rows and bytes, lanes, who is attached \
+for reading and writing, how far anything lags behind, durability, and what of the memory is locked.";
+
+const EXAMPLES: &str = "\
+Examples:
+  shmirror status
+  shmirror status --json | jq .revision
+  shmirror status --instance plant";
+
+/// Arguments of `status`.
+#[derive(Args, Debug)]
+#[command(long_about = HELP, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the state.
+pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
+    let status = place.mirror()?.status()?;
+    let mut out = Out::new();
+    if arguments.json {
+        out.line(&report::pretty(&status))?;
+    } else {
+        out.text(&report::readable(&status))?;
+    }
+    out.flush()
+}

@@ -1,0 +1,41 @@
+//! From the command line to an attached client.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use shmirror::{Mirror, Options, Producer};
+
+use crate::args::Place;
+use crate::failure::Failure;
+
+impl Place {
+    /// Options of the client crate for this place; the environment is its matter.
+    pub fn options(&self) -> Options {
+        let options = Options::new().program("shmirror");
+        match (&self.socket, &self.instance) {
+            (Some(path), _) => options.socket(path),
+            (None, Some(name)) => options.instance(name),
+            (None, None) => options,
+        }
+    }
+
+    /// A reader.
+    pub fn mirror(&self) -> Result<Mirror, Failure> {
+        Ok(Mirror::attach(&self.options())?)
+    }
+
+    /// A writer.
+    pub fn producer(&self) -> Result<Producer, Failure> {
+        Ok(Producer::attach(&self.options())?)
+    }
+
+    /// Instance and socket for a daemon: the command line's, else the environment's.
+    pub fn of_daemon(&self) -> (Option<String>, Option<PathBuf>) {
+        let set = |name| std::env::var_os(name).filter(|v: &OsString| !v.is_empty());
+        if self.instance.is_some() || self.socket.is_some() {
+            return (self.instance.clone(), self.socket.clone());
+        }
+        let instance = set("SHMIRROR_INSTANCE").map(|v| v.to_string_lossy().into_owned());
+        (instance, set("SHMIRROR_SOCKET").map(PathBuf::from))
+    }
+}

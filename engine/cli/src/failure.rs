@@ -1,0 +1,121 @@
+//! Why a command failed, the exit status that follows, and the one sentence that says it.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::output;
+
+/// Everything that ends a command early.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The client crate's answer.
+    #[error(transparent)]
+    Client(#[from] shmirror::Error),
+    /// The daemon could not start.
+    #[error(transparent)]
+    Daemon(#[from] shmirror_daemon::DaemonError),
+    /// The command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// What was asked for is not there, or is refused here.
+    #[error("{0}")]
+    Refused(String),
+    /// As [`Failure::Refused`], with what to do about it.
+    #[error("{0}")]
+    Advised(String, String),
+    /// A bad line of an input file.
+    #[error("{file}:{line}: {what}")]
+    Line {
+        /// The file as given.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What was found and what was expected.
+        what: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An SQLite file that cannot be read.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    /// Whoever read standard output has gone; nothing is said.
+    #[error("standard output was closed")]
+    Pipe,
+    /// It is all said already; only the status is left.
+    #[error("failed")]
+    Said,
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        if e.kind() == io::ErrorKind::BrokenPipe { Self::Pipe } else { Self::Output(e) }
+    }
+}
+
+impl Failure {
+    /// A file's failure, by its path.
+    pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+
+    /// Exit status: 1 the request was refused or failed, 2 usage, or no daemon, or it cannot start.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Daemon(_) => 2,
+            Self::Client(e) if unreachable_daemon(e) => 2,
+            Self::Pipe => 0,
+            _ => 1,
+        }
+    }
+
+    /// What to do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Advised(_, hint) => Some(hint.clone()),
+            Self::Client(shmirror::Error::NoDaemon { .. }) => Some(
+                "start one with `shmirror serve`, or name another with --instance or --socket"
+                    .into(),
+            ),
+            Self::Client(shmirror::Error::UnknownTable { .. }) => {
+                Some("`shmirror status` lists the tables".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Says it on standard error and gives the status to end with.
+    pub fn report(&self) -> ExitCode {
+        if !matches!(self, Self::Pipe | Self::Said) {
+            output::note(&self.to_string());
+            if let Some(hint) = self.hint() {
+                output::note(&format!("hint: {hint}"));
+            }
+        }
+        ExitCode::from(self.status())
+    }
+}
+
+/// Whether no daemon could be talked to at all.
+fn unreachable_daemon(e: &shmirror::Error) -> bool {
+    use shmirror::Error as E;
+    matches!(
+        e,
+        E::NoDaemon { .. } | E::SocketPathTooLong { .. } | E::Layout { .. } | E::Disconnected
+    )
+}
