@@ -186,13 +186,24 @@ impl Region {
     /// The half word at `offset`: `None` if that is not a multiple of 4, or outside.
     #[inline]
     pub fn word32(&self, offset: u64) -> Option<&AtomicU32> {
-        if !offset.is_multiple_of(4) || offset >= self.bytes || self.bytes - offset < 4 {
+        self.words32(offset, 1)?.first()
+    }
+
+    /// `count` half words from `offset` on: `None` if that is not a multiple of 4, or they are not
+    /// all inside.
+    #[inline]
+    pub fn words32(&self, offset: u64, count: usize) -> Option<&[AtomicU32]> {
+        if !offset.is_multiple_of(4) || offset > self.bytes {
             return None;
         }
-        // SAFETY: aligned and inside of the mapping, which lives as long as `self`; zero bytes and
-        // all others are a valid AtomicU32, and whoever writes there does so atomically or in
-        // another process.
-        Some(unsafe { &*self.base.as_ptr().add(offset as usize).cast::<AtomicU32>() })
+        if (self.bytes - offset) / 4 < count as u64 {
+            return None;
+        }
+        // SAFETY: aligned and inside of the mapping, which lives as long as `self`; all bytes are
+        // valid AtomicU32s, and whoever writes there does so atomically or in another process.
+        Some(unsafe {
+            core::slice::from_raw_parts(self.base.as_ptr().add(offset as usize).cast(), count)
+        })
     }
 
     /// `count` words from `offset` on: `None` if that is not a multiple of 8, or they are not all

@@ -3,26 +3,24 @@
 //! What flows in: records of committed transactions, in revision order. What flows out: the same
 //! records, each once and in order, with gapless sequence numbers; or how many were missed.
 //!
-//! A reader waits on one futex word for all tables, or on its table's. The table's word changes before
-//! and after each announcement that touches the table: before, so that a reader that finds it unchanged
-//! may pass over what was announced meanwhile; after, so that a sleeper's check is not too early. Each
-//! quarter of the ring the sleepers of all tables are woken, to pass over it before it is overwritten.
+//! A reader waits on one futex word for all tables, or on its table's. Each quarter of the ring the
+//! sleepers of all tables are woken, so that those of a quiet one pass over what does not concern them
+//! before it is overwritten.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
 use zerocopy::IntoBytes;
 
 use super::layout as at;
 use super::log::{Cursor, End, Log, Step, Writer, most_words};
+use super::watch::Watch;
 use super::words;
 use crate::error::ShmError;
-use crate::futex;
 use crate::image::head_words;
 use crate::record::{FLAG_ELIDED, HEADER_WORDS, RecordHeader, RecordRef};
 use crate::region::Region;
-use crate::sync::{AtomicU32, Ordering, spin_loop};
+use crate::sync::{Ordering, spin_loop};
 
 /// Word of a record's header that holds its revision.
 const REVISION_WORD: u64 = 2;
@@ -127,33 +125,17 @@ impl EventsWriter {
     /// Table 0 stands for the schema as a whole and wakes everybody.
     pub fn announce(&mut self, tables: &[u32], newest_revision: u64) {
         self.revision = newest_revision;
-        let quarter = self.ring_words as u64 / 4;
-        let lapping = self.writer.head / quarter > self.quarters;
-        self.quarters = self.writer.head / quarter;
-        let every = 0..at::TABLE_WORDS as u32;
-        let touched: SmallVec<[u32; 32]> =
-            if tables.contains(&0) { every.clone().collect() } else { tables.into() };
-        self.turn_tables(&touched);
-        self.publish_end();
-        self.turn_tables(&touched);
-        bump(words::half(&self.region, at::ALL_TABLES));
-        futex::wake(words::half(&self.region, at::ALL_TABLES), futex::ALL);
-        let woken = if lapping { every.collect() } else { touched };
-        for table in woken {
-            futex::wake(table_word(&self.region, table), futex::ALL);
-        }
+        let quarter = self.writer.head / (self.ring_words as u64 / 4);
+        let lapping = quarter > self.quarters;
+        self.quarters = quarter;
+        let watch = watch(&self.region, self.ring_words);
+        watch.announce(&mut self.writer, tables, newest_revision, lapping);
     }
 
     /// Tells readers that another lane has followed this one, and wakes them all.
     pub fn retire(&mut self) {
         words::whole(&self.region, at::EVENTS_RETIRED).store(1, Ordering::Release);
         self.announce(&[0], self.revision);
-    }
-
-    fn turn_tables(&self, tables: &[u32]) {
-        for table in tables {
-            bump(table_word(&self.region, *table));
-        }
     }
 
     fn publish_end(&mut self) {
@@ -286,37 +268,18 @@ impl EventsReader {
     /// `tables`, records that touch none of them are passed over while it sleeps; a single one also
     /// lets it sleep on while others change.
     pub fn wait(&mut self, tables: Option<&[u32]>, timeout: Duration) -> bool {
+        let tables = tables.unwrap_or_default();
         let deadline = Instant::now().checked_add(timeout);
-        let tables = tables.filter(|t| !t.is_empty());
-        loop {
-            let turns = self.turns(tables);
-            let all = words::half(&self.region, at::ALL_TABLES);
-            let (word, expected) = match (tables, turns.as_slice()) {
-                (Some([table]), [turn]) => (table_word(&self.region, *table), *turn),
-                _ => (all, all.load(Ordering::Acquire)),
-            };
-            if self.cursor.position < self.end().position || self.is_retired() {
-                return true;
+        let left = || match deadline {
+            Some(deadline) => {
+                Some(deadline.saturating_duration_since(Instant::now())).filter(|d| !d.is_zero())
             }
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return false;
-            }
-            futex::wait(word, expected, left);
-            // The end first: the turns of whatever it covers are seen then.
-            let end = self.end();
-            if tables.is_some()
-                && end.position > self.cursor.position
-                && self.turns(tables) == turns
-            {
-                self.cursor = Cursor { position: end.position, sequence: end.sequence };
-            }
-        }
-    }
-
-    fn turns(&self, tables: Option<&[u32]>) -> SmallVec<[u32; 8]> {
-        let tables = tables.unwrap_or_default().iter();
-        tables.map(|t| table_word(&self.region, *t).load(Ordering::Acquire)).collect()
+            None => Some(Duration::MAX),
+        };
+        let mut cursor = self.cursor;
+        let there = watch(&self.region, self.ring_words).wait(&mut cursor, tables, left);
+        self.cursor = cursor;
+        there
     }
 
     /// Where the announced records end. The writer announces far more slowly than this tries, and
@@ -345,13 +308,13 @@ fn log(region: &Region, ring_words: usize) -> Log<'_> {
     }
 }
 
-fn table_word(region: &Region, table: u32) -> &AtomicU32 {
-    words::half(region, at::TABLES + u64::from(table) % at::TABLE_WORDS * 4)
-}
-
-/// One more; only one thread ever writes the word.
-fn bump(word: &AtomicU32) {
-    word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+fn watch(region: &Region, ring_words: usize) -> Watch<'_> {
+    Watch {
+        log: log(region, ring_words),
+        retired: words::whole(region, at::EVENTS_RETIRED),
+        all: words::half(region, at::ALL_TABLES),
+        tables: words::halves(region, at::TABLES, at::TABLE_WORDS as usize),
+    }
 }
 
 #[cfg(test)]

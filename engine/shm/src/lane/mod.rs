@@ -28,6 +28,7 @@ mod log;
 mod outcomes;
 mod queue;
 mod ring;
+mod watch;
 
 #[cfg(not(loom))]
 mod consumer;

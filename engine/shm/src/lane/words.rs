@@ -22,6 +22,11 @@ pub(super) fn half(region: &Region, offset: u64) -> &AtomicU32 {
     region.word32(offset).expect(INSIDE)
 }
 
+/// `count` half words at a fixed offset before the ring.
+pub(super) fn halves(region: &Region, offset: u64, count: usize) -> &[AtomicU32] {
+    region.words32(offset, count).expect(INSIDE)
+}
+
 /// `count` words at a fixed offset before the ring.
 pub(super) fn run(region: &Region, offset: u64, count: usize) -> &[AtomicU64] {
     region.words(offset, count).expect(INSIDE)

@@ -1,0 +1,113 @@
+//! Announcing and waiting: who sleeps until there are events, and who wakes them.
+//!
+//! ```text
+//! announce  turn of each touched table + 1 ; end (release) ; turn of each touched table + 1 ;
+//!           turn of all + 1 ; wake
+//! wait      t ← turns of our tables ; end behind the cursor ? up ;
+//!           again: n ← turn ; end behind the cursor ? our turns still t ? pass over it : up ;
+//!                  futex wait while turn = n
+//! ```
+//! The turns change before the end, so that a reader that sees an end, and its turns unchanged, knows
+//! that nothing up to there is its own. They change again after it, so that who read its turn between
+//! the two and saw the old end does not sleep through the new one. Readers cannot say that they wait, as
+//! they write nothing: every announcement wakes.
+
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::log::{Cursor, Log, Writer};
+use crate::futex;
+use crate::sync::{AtomicU32, AtomicU64, Ordering, spin_loop};
+
+/// A lane's ring and the words that readers sleep on.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub log: Log<'a>,
+    pub retired: &'a AtomicU64,
+    pub all: &'a AtomicU32,
+    pub tables: &'a [AtomicU32],
+}
+
+impl Watch<'_> {
+    /// Lets readers see what was pushed, and wakes those who wait for any table, or for one of
+    /// `tables`; table 0 stands for all. `lapping` also wakes the others, so that they pass over it.
+    pub fn announce(&self, writer: &mut Writer, tables: &[u32], revision: u64, lapping: bool) {
+        let every = 0..self.tables.len() as u32;
+        let touched: SmallVec<[u32; 32]> =
+            if tables.contains(&0) { every.clone().collect() } else { tables.into() };
+        for table in &touched {
+            bump(self.table(*table));
+        }
+        self.log.announce(writer, revision);
+        for table in &touched {
+            bump(self.table(*table));
+        }
+        bump(self.all);
+        futex::wake(self.all, futex::ALL);
+        let woken = if lapping { every.collect() } else { touched };
+        for table in woken {
+            futex::wake(self.table(table), futex::ALL);
+        }
+    }
+
+    /// Sleeps until there is something behind the cursor, or the lane is retired; false if `left`,
+    /// asked before each sleep for how long it may be, says that the time is up. With `tables`,
+    /// what comes meanwhile and touches none of them is passed over.
+    pub fn wait(
+        &self,
+        cursor: &mut Cursor,
+        tables: &[u32],
+        mut left: impl FnMut() -> Option<Duration>,
+    ) -> bool {
+        // Before the end: of what comes behind that end, nothing is ours while these stay.
+        let turns = self.turns(tables);
+        if cursor.position < self.end().position {
+            return true;
+        }
+        let word = match tables {
+            [table] => self.table(*table),
+            _ => self.all,
+        };
+        loop {
+            let expected = word.load(Ordering::Acquire);
+            if self.retired.load(Ordering::Acquire) != 0 {
+                return true;
+            }
+            let end = self.end();
+            if cursor.position < end.position {
+                // The end first: the turns of all that it covers are seen now.
+                if tables.is_empty() || self.turns(tables) != turns {
+                    return true;
+                }
+                *cursor = end;
+            }
+            let Some(left) = left() else { return false };
+            futex::wait(word, expected, Some(left));
+        }
+    }
+
+    fn turns(&self, tables: &[u32]) -> SmallVec<[u32; 8]> {
+        tables.iter().map(|t| self.table(*t).load(Ordering::Acquire)).collect()
+    }
+
+    /// Where the announced records end. The writer announces far more slowly than this tries, and
+    /// where it is stopped, the first try succeeds.
+    fn end(&self) -> Cursor {
+        loop {
+            if let Some(end) = self.log.end() {
+                return Cursor { position: end.position, sequence: end.sequence };
+            }
+            spin_loop();
+        }
+    }
+
+    fn table(&self, table: u32) -> &AtomicU32 {
+        &self.tables[table as usize % self.tables.len()]
+    }
+}
+
+/// One more; only one thread ever writes the word.
+fn bump(word: &AtomicU32) {
+    word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+}
