@@ -52,12 +52,12 @@ impl Store {
                 let listed = self.tables.contains(&stored.table);
                 if listed { f(stored) } else { Ok(()) }
             })?;
-            visit_rows(conn, opener, &self.state, &dirty, |stored| {
-                if self.tables.contains(&stored.table) {
-                    return f(stored);
+            visit_rows(conn, opener, &self.state, |stored| {
+                if !self.tables.contains(&stored.table) {
+                    sweep.get_or_insert(stored.birth); // its table was dropped
+                    return Ok(());
                 }
-                sweep.get_or_insert(stored.birth);
-                Ok(())
+                if dirty.mentions(stored.birth) { Ok(()) } else { f(stored) }
             })?;
             Ok::<DirtyRows, E>(dirty)
         })();
@@ -185,12 +185,11 @@ pub(crate) fn visit_tail<E: From<StoreError>>(
     Ok(dirty)
 }
 
-/// Opens the rows of table `row` and calls `f` with those that `dirty` does not mention.
+/// Opens the rows of table `row`, calls `f` with each, and checks that they are all there.
 pub(crate) fn visit_rows<E: From<StoreError>>(
     conn: &Connection,
     opener: &Opener,
     state: &State,
-    dirty: &DirtyRows,
     mut f: impl FnMut(StoredRow<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let reading = sqlite(&opener.file, "reading row");
@@ -202,9 +201,7 @@ pub(crate) fn visit_rows<E: From<StoreError>>(
     while let Some(found) = rows.next().map_err(&reading)? {
         let stored = row::open(found, opener, &mut buffer)?;
         set.add(stored.birth, stored.revision);
-        if !dirty.mentions(stored.birth) {
-            f(stored)?;
-        }
+        f(stored)?;
     }
     Ok(check_rows(opener, state, &set)?)
 }
