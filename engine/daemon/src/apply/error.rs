@@ -1,0 +1,80 @@
+//! Errors of the working copy itself, as against refusals of requests.
+
+use shmirror_shm::image::ImageError;
+
+use super::db::SqlError;
+use super::reject::Reject;
+
+/// The working copy cannot do what the daemon asks. No request causes this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// SQLite refused.
+    #[error("working copy: {what}: {message} (SQLite code {code})")]
+    Sqlite {
+        /// What was being done.
+        what: String,
+        /// SQLite's message.
+        message: String,
+        /// Its extended result code.
+        code: i32,
+    },
+    /// No such table in the catalogue.
+    #[error("working copy: a row of table {found}, which the catalogue does not have")]
+    UnknownTable {
+        /// The id found.
+        found: u32,
+    },
+    /// A shape that the table never had.
+    #[error(
+        "working copy: a row of table \"{table}\" in shape {found}; known are the shapes up to {newest}"
+    )]
+    UnknownShape {
+        /// The table's name.
+        table: String,
+        /// The shape found.
+        found: u32,
+        /// The newest shape.
+        newest: u32,
+    },
+    /// An image with a wrong number of columns.
+    #[error(
+        "working copy: a row of table \"{table}\" in shape {shape} has {found} columns, {expected} \
+         expected"
+    )]
+    ImageColumns {
+        /// The table's name.
+        table: String,
+        /// The shape.
+        shape: u32,
+        /// Columns found.
+        found: usize,
+        /// Columns of that shape.
+        expected: usize,
+    },
+    /// An image that lies about itself.
+    #[error("working copy: a row of table \"{table}\": {source}")]
+    Image {
+        /// The table's name.
+        table: String,
+        /// How it lies.
+        source: ImageError,
+    },
+    /// SQLite understands the catalogue's SQL otherwise than the catalogue.
+    #[error("working copy: the catalogue reads otherwise in SQLite: {what}")]
+    Catalogue {
+        /// What differs.
+        what: String,
+    },
+    /// A call out of turn, or on a working copy that broke.
+    #[error("working copy: {0}")]
+    State(&'static str),
+    /// A row that cannot be read.
+    #[error("working copy: {0}")]
+    Row(#[from] Reject),
+}
+
+impl ApplyError {
+    pub(crate) fn sqlite(what: &str, error: &SqlError) -> Self {
+        Self::Sqlite { what: what.to_owned(), message: error.message.clone(), code: error.code }
+    }
+}

@@ -1,0 +1,560 @@
+//! The working copy: all tables in an in-memory SQLite database, where SQL rules are enforced.
+//!
+//! What flows in: the catalogue and rows at start, then requests, in groups. What flows out: for
+//! each request its net changes as row images, or why it is refused. Nothing here is durable: the
+//! pipeline commits what comes out, then calls [`WorkingCopy::commit_group`], or
+//! [`WorkingCopy::rollback_group`] where the store refused.
+//!
+//! ```text
+//! begin_group ─► apply ─► apply ─► … ─► commit_group      BEGIN … COMMIT
+//!                  │                    rollback_group    BEGIN … ROLLBACK
+//!                  └ SAVEPOINT … RELEASE, or ROLLBACK TO where the request is refused
+//! ```
+//! Changes are captured by temporary AFTER triggers that call a function of ours with the old and
+//! new values of each row (see [`capture`] and [`tables`]). Some errors (an interrupt, no memory, a
+//! trigger's RAISE(ROLLBACK)) make SQLite roll back the *whole* transaction: then the requests of the
+//! group before the failed one are done again from their changes.
+
+mod capture;
+mod changes;
+pub(crate) mod db;
+mod delta;
+mod error;
+mod foreign;
+pub(crate) mod guard;
+pub(crate) mod reject;
+mod rows;
+mod schema;
+pub(crate) mod script;
+pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::image::ImageRef;
+use shmirror_shm::key::Key;
+use shmirror_shm::request::{RejectCode, Request, ResultSet};
+
+use capture::Capture;
+use db::{Db, Kept, SqlError};
+use guard::Guard;
+use schema::Words;
+
+pub use delta::{Applied, CHANGED_WORDS, Changed, RowDelta, RowRevisions, SchemaDelta};
+pub use error::ApplyError;
+pub use reject::Reject;
+
+/// What one request may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Time; a request that takes longer is interrupted and refused.
+    pub time: Duration,
+    /// Bytes of result rows.
+    pub result_bytes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(10), result_bytes: 64 << 20 }
+    }
+}
+
+/// The requests since `begin_group`.
+#[derive(Debug)]
+struct Group {
+    before: Arc<Catalogue>,
+    done: Vec<Arc<Vec<RowDelta>>>,
+    has_schema: bool,
+}
+
+/// The statements around each request.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    begin: Kept,
+    savepoint: Kept,
+    undo: Kept,
+    release: Kept,
+    commit: Kept,
+    rollback: Kept,
+}
+
+/// The working copy. One thread at a time; it may move between threads.
+pub struct WorkingCopy {
+    db: Db,
+    guard: Guard,
+    capture: Capture,
+    catalogue: Arc<Catalogue>,
+    plans: changes::Plans,
+    writers: rows::Writers,
+    steps: Steps,
+    group: Option<Group>,
+    loading: bool,
+    /// Within a request: CREATE statements ran that the catalogue does not show yet.
+    behind: bool,
+    /// Set when the copy no longer is what was committed.
+    broken: Option<&'static str>,
+}
+
+impl std::fmt::Debug for WorkingCopy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkingCopy")
+            .field("schema_version", &self.catalogue.schema_version)
+            .field("tables", &self.catalogue.tables.len())
+            .field("group", &self.group.as_ref().map(|g| g.done.len()))
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkingCopy {
+    /// A working copy with the tables of `catalogue`, empty and loading: next come
+    /// [`WorkingCopy::load_row`] for each row and [`WorkingCopy::finish_load`].
+    ///
+    /// # Errors
+    /// SQLite refuses the catalogue's SQL.
+    pub fn new(catalogue: &Catalogue) -> Result<Self, ApplyError> {
+        let failed = |e: SqlError| ApplyError::sqlite("opening it", &e);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection =
+            Connection::open_in_memory_with_flags(flags).map_err(|e| failed(e.into()))?;
+        let guard = Guard::install(&mut connection).map_err(failed)?;
+        let mut db = Db::new(connection);
+        guard::harden(&db).map_err(failed)?;
+        // CHECKs and foreign keys held when the rows were written; triggers are not there yet.
+        db.exec(
+            "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON;
+             PRAGMA journal_mode=OFF; BEGIN",
+        )
+        .map_err(failed)?;
+        let capture = Capture::install(&db).map_err(failed)?;
+        for table in &catalogue.tables {
+            let what = format!("creating table \"{}\"", table.name);
+            db.exec(&table.sql).map_err(|e| ApplyError::sqlite(&what, &e))?;
+        }
+        let steps = Steps::keep(&mut db).map_err(failed)?;
+        capture.state().set_tables(catalogue);
+        Ok(Self {
+            db,
+            guard,
+            capture,
+            catalogue: Arc::new(catalogue.clone()),
+            plans: changes::Plans::default(),
+            writers: rows::Writers::default(),
+            steps,
+            group: None,
+            loading: true,
+            behind: false,
+            broken: None,
+        })
+    }
+
+    /// Loads a row, in any order; a row with its key is overwritten. An image of a past shape is
+    /// brought to the present one by column ids; columns that it lacks take their DEFAULT.
+    ///
+    /// # Errors
+    /// A table or shape that the catalogue lacks, or an image that lies about itself.
+    pub fn load_row(
+        &mut self,
+        table: u32,
+        shape: u32,
+        image: &ImageRef<'_>,
+    ) -> Result<(), ApplyError> {
+        if !self.loading {
+            return Err(ApplyError::State("load_row after finish_load"));
+        }
+        let of = self.capture.state().table(table);
+        let table = of.ok_or(ApplyError::UnknownTable { found: table })?;
+        self.writers.write(&mut self.db, &table, shape, image)
+    }
+
+    /// Ends loading: makes indexes, views and triggers, and turns the rules on.
+    ///
+    /// # Errors
+    /// SQLite refuses the catalogue's SQL (a UNIQUE index that the rows break, for instance), or
+    /// understands it otherwise than the catalogue does.
+    pub fn finish_load(&mut self) -> Result<(), ApplyError> {
+        if !self.loading {
+            return Err(ApplyError::State("finish_load called twice"));
+        }
+        let failed = |e: SqlError| ApplyError::sqlite("ending the load", &e);
+        let catalogue = self.catalogue.clone();
+        for object in &catalogue.objects {
+            let what = format!("creating \"{}\"", object.name);
+            self.db.exec(&object.sql).map_err(|e| ApplyError::sqlite(&what, &e))?;
+        }
+        self.db
+            .exec(
+                "COMMIT; PRAGMA journal_mode=MEMORY; PRAGMA ignore_check_constraints=OFF;
+                 PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=OFF",
+            )
+            .map_err(failed)?;
+        self.check_catalogue()?;
+        for def in &catalogue.tables {
+            let table = self.capture.state().table(def.id);
+            let table = table.ok_or(ApplyError::UnknownTable { found: def.id })?;
+            self.db.exec(&table.create_triggers()).map_err(failed)?;
+        }
+        self.forget_statements()?;
+        self.loading = false;
+        Ok(())
+    }
+
+    /// SQLite reads the schema as the catalogue has it.
+    fn check_catalogue(&self) -> Result<(), ApplyError> {
+        // Without ids and texts to go by, every table is read anew.
+        let empty = Catalogue::default();
+        let (read, _) = schema::evolve(&self.db, &empty, None)?;
+        let differs = |what: String| Err(ApplyError::Catalogue { what });
+        for (known, found) in self.catalogue.tables.iter().zip(&read.tables) {
+            let mut found = found.clone();
+            found.id = known.id;
+            found.shape = known.shape;
+            found.past_shapes.clone_from(&known.past_shapes);
+            for (column, as_known) in found.columns.iter_mut().zip(&known.columns) {
+                column.id = as_known.id;
+            }
+            if found != *known {
+                return differs(format!("table \"{}\"", known.name));
+            }
+        }
+        if read.tables.len() != self.catalogue.tables.len() {
+            let (found, expected) = (read.tables.len(), self.catalogue.tables.len());
+            return differs(format!("{found} tables, {expected} expected"));
+        }
+        if read.objects != self.catalogue.objects {
+            return differs("indexes, views or triggers".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The catalogue as it is now, changes of the open group included.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// Why this working copy can no longer be used, where it cannot: it is to be made anew.
+    pub fn broken(&self) -> Option<&'static str> {
+        self.broken
+    }
+
+    /// Whether `request` may change the schema, by its words alone: such a request ends its group.
+    pub fn may_change_schema(request: &Request) -> bool {
+        let Request::Sql(request) = request else { return false };
+        Words::new(&request.sql).any(|word| {
+            ["CREATE", "DROP", "ALTER"].iter().any(|ddl| word.eq_ignore_ascii_case(ddl))
+        })
+    }
+
+    /// Opens a group of requests.
+    ///
+    /// # Errors
+    /// A group is open, the rows are not loaded, or SQLite refuses.
+    pub fn begin_group(&mut self) -> Result<(), ApplyError> {
+        self.check_usable()?;
+        if self.group.is_some() {
+            return Err(ApplyError::State("begin_group while a group is open"));
+        }
+        if self.plans.is_full() {
+            self.forget_statements()?;
+        }
+        self.step(|s| s.begin, "beginning a group")?;
+        let before = self.catalogue.clone();
+        self.group = Some(Group { before, done: Vec::new(), has_schema: false });
+        Ok(())
+    }
+
+    /// Applies one request as a whole.
+    ///
+    /// # Errors
+    /// It is refused, and nothing of it remains.
+    pub fn apply(
+        &mut self,
+        request: &Request,
+        revisions: &dyn RowRevisions,
+        budget: &Budget,
+    ) -> Result<Applied, Reject> {
+        let usable = self.check_usable();
+        usable.map_err(|e| Reject::internal("applying a request", e))?;
+        match &self.group {
+            None => return Err(Reject::internal("applying a request", "no group is open")),
+            Some(group) if group.has_schema => {
+                let why = "a schema change ends its group";
+                return Err(Reject::internal("applying a request", why));
+            }
+            Some(_) => {}
+        }
+        let before = self.catalogue.clone();
+        self.capture.state().clear();
+        self.step(|s| s.savepoint, "beginning a request")
+            .map_err(|e| Reject::internal("applying a request", e))?;
+        self.guard.start_clock(budget.time);
+        let done = match request {
+            Request::Transaction(changes) => {
+                changes::run(self, changes, revisions).map(|()| Vec::new())
+            }
+            Request::Sql(sql) => script::run(self, sql, budget),
+        };
+        let late = self.guard.is_late();
+        self.guard.stop_clock();
+        let done = done.and_then(|results| self.settle(&before, results)).and_then(|applied| {
+            self.step(|s| s.release, "ending a request")
+                .map_err(|e| Reject::internal("ending a request", e))?;
+            Ok(applied)
+        });
+        match done {
+            Ok(applied) => {
+                if let Some(group) = &mut self.group {
+                    group.done.push(applied.changes.clone());
+                    group.has_schema |= applied.schema.is_some();
+                }
+                Ok(applied)
+            }
+            Err(reject) => {
+                self.undo_request(&before);
+                if reject.code == RejectCode::TimeLimit && late {
+                    let message = format!(
+                        "the request took longer than the {:?} that a transaction may take",
+                        budget.time
+                    );
+                    return Err(Reject::new(RejectCode::TimeLimit, message));
+                }
+                Err(reject)
+            }
+        }
+    }
+
+    /// Ends the group: its changes stay. To be called once they are durable.
+    ///
+    /// # Errors
+    /// No group is open, or SQLite refuses; then the working copy is broken.
+    pub fn commit_group(&mut self) -> Result<(), ApplyError> {
+        self.check_usable()?;
+        if self.group.take().is_none() {
+            return Err(ApplyError::State("commit_group without a group"));
+        }
+        let done = self.step(|s| s.commit, "committing a group");
+        if done.is_err() {
+            self.broken = Some("a group could not be committed");
+        }
+        done
+    }
+
+    /// Ends the group: nothing of its changes remains.
+    ///
+    /// # Errors
+    /// No group is open, or SQLite refuses; then the working copy is broken.
+    pub fn rollback_group(&mut self) -> Result<(), ApplyError> {
+        let Some(group) = self.group.take() else {
+            return Err(ApplyError::State("rollback_group without a group"));
+        };
+        let done = if self.db.is_autocommit() {
+            Ok(())
+        } else {
+            self.step(|s| s.rollback, "rolling back a group")
+        };
+        self.set_catalogue(group.before);
+        // Back at the group's beginning, whatever broke within the group is undone.
+        self.broken = done.is_err().then_some("a group could not be rolled back");
+        done
+    }
+
+    /// Calls `f` with key and image of each row of a table, as they are now.
+    ///
+    /// # Errors
+    /// No such table, or SQLite refuses.
+    pub fn for_each_row(
+        &self,
+        table: u32,
+        mut f: impl FnMut(&Key, &ImageRef<'_>),
+    ) -> Result<u64, ApplyError> {
+        let of = self.capture.state().table(table);
+        let table = of.ok_or(ApplyError::UnknownTable { found: table })?;
+        let mut count = 0;
+        rows::read_all(&self.db, &table, &mut |image| {
+            f(&capture::key_of(&table, &image)?, &image.as_ref());
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    fn check_usable(&self) -> Result<(), ApplyError> {
+        match self.broken {
+            Some(why) => Err(ApplyError::State(why)),
+            None if self.loading => Err(ApplyError::State("the rows are not loaded")),
+            None => Ok(()),
+        }
+    }
+
+    fn step(&self, pick: impl Fn(&Steps) -> Kept, what: &str) -> Result<(), ApplyError> {
+        self.db
+            .kept(pick(&self.steps))
+            .and_then(|mut s| s.run(std::iter::empty()))
+            .map_err(|e| ApplyError::sqlite(what, &e))
+    }
+
+    /// What the request changed, after the checks that come at its end.
+    fn settle(
+        &mut self,
+        before: &Arc<Catalogue>,
+        results: Vec<ResultSet>,
+    ) -> Result<Applied, Reject> {
+        let own = |e: SqlError| Reject::internal("ending a request", e);
+        if self.db.has_broken_foreign_keys().map_err(own)? {
+            let ids = self.capture.state().touched_tables();
+            let name = |id: &u32| self.catalogue.table_by_id(*id).map(|t| t.name.clone());
+            let names: Vec<String> = ids.iter().filter_map(name).collect();
+            let keys = foreign::explain(&self.db, &self.catalogue, &names);
+            let message = format!("at the end of the request: {}{keys}", reject::FOREIGN_KEY);
+            return Err(Reject::new(RejectCode::ForeignKey, message));
+        }
+        let changes = self.capture.state().drain()?;
+        let schema = (!Arc::ptr_eq(before, &self.catalogue)).then(|| {
+            let mut next = (*self.catalogue).clone();
+            next.schema_version = before.schema_version + 1;
+            self.catalogue = Arc::new(next);
+            schema_delta(before, &self.catalogue)
+        });
+        let count = changes.len() as u64;
+        Ok(Applied { changes: Arc::new(changes), schema, count, results })
+    }
+
+    /// Takes back what the failed request did.
+    fn undo_request(&mut self, before: &Arc<Catalogue>) {
+        self.capture.state().clear();
+        let undone = if self.db.is_autocommit() {
+            self.redo_group(before)
+        } else {
+            let undone = self
+                .step(|s| s.undo, "taking back a request")
+                .and_then(|()| self.step(|s| s.release, "taking back a request"));
+            self.set_catalogue(before.clone());
+            undone
+        };
+        if undone.is_err() {
+            self.broken = Some("a refused request could not be taken back");
+        }
+    }
+
+    /// SQLite rolled everything back: the group's earlier requests are done again.
+    fn redo_group(&mut self, before: &Arc<Catalogue>) -> Result<(), ApplyError> {
+        self.set_catalogue(before.clone());
+        self.step(|s| s.begin, "doing a group again")?;
+        let Some(group) = &self.group else { return Ok(()) };
+        let set_rules = |db: &Db, on: bool| {
+            // Unlike PRAGMA foreign_keys, this works within a transaction.
+            db.connection()
+                .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, on)
+                .and_then(|_| {
+                    db.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on)
+                })
+                .map_err(|e| ApplyError::sqlite("doing a group again", &e.into()))
+        };
+        set_rules(&self.db, false)?;
+        self.capture.state().pause(true);
+        let table_of = |id| self.capture.state().table(id);
+        let mut done = Ok(());
+        for deltas in &group.done {
+            done = self.writers.redo(&mut self.db, deltas, table_of);
+            if done.is_err() {
+                break;
+            }
+        }
+        self.capture.state().pause(false);
+        set_rules(&self.db, true)?;
+        done
+    }
+
+    fn set_catalogue(&mut self, catalogue: Arc<Catalogue>) {
+        if !Arc::ptr_eq(&self.catalogue, &catalogue) {
+            self.capture.state().set_tables(&catalogue);
+            self.catalogue = catalogue;
+            if self.forget_statements().is_err() {
+                self.broken = Some("its statements could not be compiled again");
+            }
+        }
+    }
+
+    /// Lets go of all compiled statements but those around requests.
+    fn forget_statements(&mut self) -> Result<(), Reject> {
+        self.db.forget();
+        self.plans.clear();
+        self.writers.clear();
+        self.steps = Steps::keep(&mut self.db)
+            .map_err(|e| Reject::internal("compiling statements again", e))?;
+        Ok(())
+    }
+
+    /// Compiles and runs what follows with, or without, DELETE triggers for replaced rows.
+    ///
+    /// SQLite's default, without, keeps triggers from entering themselves again, which a trigger
+    /// that updates its own row relies on; but then nothing would tell of rows that REPLACE removes.
+    fn recursive(&self, on: bool) -> Result<(), Reject> {
+        self.db
+            .set_recursive_triggers(on)
+            .map_err(|e| Reject::internal("setting recursive triggers", e))
+    }
+
+    fn check_clock(&self) -> Result<(), Reject> {
+        if self.guard.is_late() {
+            return Err(Reject::new(RejectCode::TimeLimit, "the request took too long"));
+        }
+        Ok(())
+    }
+
+    /// The refusal that SQLite's `error` about `context` comes to; `written` names the tables that
+    /// the failed statement writes.
+    fn refuse(&self, error: &SqlError, context: &str, written: &[String]) -> Reject {
+        if let Some(fault) = self.capture.state().take_fault() {
+            return fault;
+        }
+        let mut reject = Reject::of_sqlite(error, context);
+        if reject.code == RejectCode::ForeignKey && !self.db.is_autocommit() {
+            reject.message.push_str(&foreign::explain(&self.db, &self.catalogue, written));
+        }
+        reject
+    }
+}
+
+impl Steps {
+    fn keep(db: &mut Db) -> Result<Self, SqlError> {
+        Ok(Self {
+            begin: db.keep("BEGIN")?,
+            savepoint: db.keep("SAVEPOINT request")?,
+            undo: db.keep("ROLLBACK TO request")?,
+            release: db.keep("RELEASE request")?,
+            commit: db.keep("COMMIT")?,
+            rollback: db.keep("ROLLBACK")?,
+        })
+    }
+}
+
+fn schema_delta(before: &Catalogue, after: &Arc<Catalogue>) -> SchemaDelta {
+    let mut delta = SchemaDelta {
+        catalogue: after.clone(),
+        created: Vec::new(),
+        reshaped: Vec::new(),
+        dropped: Vec::new(),
+    };
+    for table in &after.tables {
+        match before.table_by_id(table.id) {
+            None => delta.created.push(table.id),
+            Some(was) if was.shape != table.shape => delta.reshaped.push(table.id),
+            Some(_) => {}
+        }
+    }
+    delta.dropped = before
+        .tables
+        .iter()
+        .filter(|t| after.table_by_id(t.id).is_none())
+        .map(|t| (t.id, t.shape))
+        .collect();
+    delta
+}

@@ -1,0 +1,397 @@
+//! The schema as SQLite has it, and the catalogue that follows from it.
+//!
+//! What flows in: a connection after a DDL statement, and the catalogue before it. What flows out:
+//! the next catalogue, with every id kept, and which tables are new, reshaped, or gone.
+
+use shmirror_shm::catalogue::{
+    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, PastShape,
+    SchemaObject, TableDef,
+};
+use shmirror_shm::limits;
+use shmirror_shm::request::RejectCode;
+use shmirror_shm::value::ValueRef;
+
+use super::db::{Db, SqlError};
+use super::reject::Reject;
+use super::tables::rowid_alias;
+
+/// Name of the hidden column that a table without a declared key gets.
+pub(crate) const ROWID: &str = "rowid";
+
+/// What one DDL statement did to the tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evolution {
+    /// Ids of new tables.
+    pub created: Vec<u32>,
+    /// Ids of tables whose definition is another: renamed, reshaped, or with another text.
+    pub altered: Vec<u32>,
+    /// Ids of those whose columns are others.
+    pub reshaped: Vec<u32>,
+    /// Ids and shapes of tables that are gone.
+    pub dropped: Vec<(u32, u32)>,
+    /// Anything at all is different.
+    pub changed: bool,
+}
+
+/// Reads the schema and derives the next catalogue from `before`. `altered` is the table that an
+/// ALTER TABLE statement named.
+pub(crate) fn evolve(
+    db: &Db,
+    before: &Catalogue,
+    altered: Option<&str>,
+) -> Result<(Catalogue, Evolution), Reject> {
+    let (found, objects) =
+        read_objects(db).map_err(|e| Reject::internal("reading the schema", e))?;
+    let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    // ALTER TABLE … RENAME TO: the one new name belongs to the one that is missing.
+    let is_gone = |name: &str| !found.iter().any(|(n, _)| same(n, name));
+    let renamed = altered.filter(|old| is_gone(old));
+    let mut evolution = Evolution::default();
+    let mut next = Catalogue {
+        schema_version: before.schema_version,
+        next_table_id: before.next_table_id.max(1),
+        tables: Vec::with_capacity(found.len()),
+        objects,
+    };
+    for (name, sql) in found {
+        let known = before.tables.iter().find(|t| same(&t.name, &name));
+        let known = match (known, renamed) {
+            (None, Some(old)) => before.tables.iter().find(|t| same(&t.name, old)),
+            (known, _) => known,
+        };
+        match known {
+            Some(table) if table.sql == sql && table.name == name => {
+                next.tables.push(table.clone())
+            }
+            Some(table) => {
+                let read = read_table(db, &name, sql)?;
+                let (table, reshaped) = succeed(table, read)?;
+                evolution.altered.push(table.id);
+                if reshaped {
+                    evolution.reshaped.push(table.id);
+                }
+                next.tables.push(table);
+            }
+            None => {
+                let mut table = read_table(db, &name, sql)?;
+                table.id = next.next_table_id;
+                table.shape = 1;
+                for (id, column) in (1..).zip(&mut table.columns) {
+                    column.id = id;
+                }
+                next.next_table_id += 1;
+                evolution.created.push(table.id);
+                next.tables.push(table);
+            }
+        }
+    }
+    evolution.dropped = before
+        .tables
+        .iter()
+        .filter(|t| next.table_by_id(t.id).is_none())
+        .map(|t| (t.id, t.shape))
+        .collect();
+    evolution.changed = next.tables != before.tables || next.objects != before.objects;
+    if next.tables.len() > limits::TABLES {
+        return Err(Reject::limit("tables", next.tables.len(), limits::TABLES));
+    }
+    Ok((next, evolution))
+}
+
+/// Names and texts of the tables, and all other objects, both in the order of their creation.
+#[expect(clippy::type_complexity, reason = "a pair, named by the one caller at once")]
+fn read_objects(db: &Db) -> Result<(Vec<(String, String)>, Vec<SchemaObject>), SqlError> {
+    let mut query = db.prepare(
+        "SELECT type,name,tbl_name,sql FROM main.sqlite_schema
+         WHERE sql IS NOT NULL AND substr(name,1,7)<>'sqlite_' ORDER BY rowid",
+    )?;
+    let (mut tables, mut objects) = (Vec::new(), Vec::new());
+    while query.step()? {
+        let kind = match query.text(0).as_str() {
+            "table" => {
+                tables.push((query.text(1), query.text(3)));
+                continue;
+            }
+            "index" => ObjectKind::Index,
+            "view" => ObjectKind::View,
+            _ => ObjectKind::Trigger,
+        };
+        let (name, table, sql) = (query.text(1), query.text(2), query.text(3));
+        objects.push(SchemaObject { kind, name, table, sql });
+    }
+    Ok((tables, objects))
+}
+
+/// The table as SQLite describes it. Its own id, its columns' and its shape are still 0.
+fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
+    let failed = |e: SqlError| Reject::internal("reading the schema", e);
+    check_name("table", name)?;
+    let (without_rowid, strict) = read_kind(db, name).map_err(failed)?;
+    let mut columns = read_columns(db, name, strict).map_err(failed)?;
+    for column in &columns {
+        check_name("column", &column.name)?;
+    }
+    if columns.len() > limits::COLUMNS {
+        let what = format!("table \"{name}\": columns");
+        return Err(Reject::limit(what, columns.len(), limits::COLUMNS));
+    }
+    let key_index = read_key_collations(db, name, &mut columns).map_err(failed)?;
+    let mut key: Vec<(u16, u16)> = (0u16..)
+        .zip(&columns)
+        .filter(|(_, c)| c.key_position > 0)
+        .map(|(i, c)| (c.key_position, i))
+        .collect();
+    key.sort_unstable();
+    if key.len() > limits::KEY_COLUMNS {
+        let what = format!("table \"{name}\": columns of its key");
+        return Err(Reject::limit(what, key.len(), limits::KEY_COLUMNS));
+    }
+    let mut key_columns: Vec<u16> = key.into_iter().map(|(_, i)| i).collect();
+    let kind = match (key_columns.len(), key_index || without_rowid) {
+        (0, _) => KeyKind::Rowid,
+        (1, false) => KeyKind::Integer,
+        _ => KeyKind::Columns,
+    };
+    if kind == KeyKind::Rowid {
+        if rowid_alias(&columns).is_none() {
+            return Err(Reject::new(
+                RejectCode::NotAllowed,
+                format!(
+                    "table \"{name}\" declares no PRIMARY KEY, and its columns rowid, _rowid_ and oid \
+                     hide its rowid, so that its rows have no key; declare a PRIMARY KEY"
+                ),
+            ));
+        }
+        key_columns = vec![columns.len() as u16]; // at most limits::COLUMNS
+        columns.push(ColumnDef {
+            id: 0,
+            name: ROWID.to_owned(),
+            decl_type: "INTEGER".to_owned(),
+            affinity: Affinity::Integer,
+            not_null: true,
+            default_sql: None,
+            key_position: 1,
+            generated: Generated::No,
+            hidden: true,
+            collation: Collation::Binary,
+        });
+    }
+    Ok(TableDef {
+        id: 0,
+        name: name.to_owned(),
+        shape: 0,
+        sql,
+        key: kind,
+        key_columns,
+        columns,
+        without_rowid,
+        strict,
+        past_shapes: Vec::new(),
+    })
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), Reject> {
+    if name.len() > limits::NAME_BYTES {
+        let shown: String = name.chars().take(40).collect();
+        let what = format!("bytes of the {what} name \"{shown}…\"");
+        return Err(Reject::limit(what, name.len(), limits::NAME_BYTES));
+    }
+    Ok(())
+}
+
+fn read_kind(db: &Db, table: &str) -> Result<(bool, bool), SqlError> {
+    let mut query =
+        db.prepare("SELECT wr,strict FROM pragma_table_list(?1) WHERE schema='main'")?;
+    query.bind(&[ValueRef::Text(table)])?;
+    Ok(if query.step()? { (query.integer(0) != 0, query.integer(1) != 0) } else { (false, false) })
+}
+
+fn read_columns(db: &Db, table: &str, strict: bool) -> Result<Vec<ColumnDef>, SqlError> {
+    let mut query = db.prepare(
+        "SELECT name,type,\"notnull\",dflt_value,pk,hidden FROM pragma_table_xinfo(?1,'main') \
+         ORDER BY cid",
+    )?;
+    query.bind(&[ValueRef::Text(table)])?;
+    let mut columns = Vec::new();
+    while query.step()? {
+        let (name, decl_type) = (query.text(0), query.text(1));
+        // In a STRICT table ANY takes every value as it is; elsewhere it has no meaning.
+        let affinity = if strict && decl_type.eq_ignore_ascii_case("ANY") {
+            Affinity::Blob
+        } else {
+            Affinity::of_declared(&decl_type)
+        };
+        columns.push(ColumnDef {
+            id: 0,
+            affinity,
+            not_null: query.integer(2) != 0,
+            default_sql: match query.value(3) {
+                Ok(ValueRef::Text(t)) => Some(t.to_owned()),
+                _ => None,
+            },
+            key_position: u16::try_from(query.integer(4)).unwrap_or(0),
+            generated: match query.integer(5) {
+                2 => Generated::Virtual,
+                3 => Generated::Stored,
+                _ => Generated::No,
+            },
+            hidden: false,
+            collation: collation(&db.collation_of(table, &name)?),
+            name,
+            decl_type,
+        });
+    }
+    Ok(columns)
+}
+
+/// Gives the key columns the collation that the key's index has; whether there is such an index.
+fn read_key_collations(db: &Db, table: &str, columns: &mut [ColumnDef]) -> Result<bool, SqlError> {
+    let mut query = db.prepare(
+        "SELECT x.name,x.coll FROM pragma_index_list(?1,'main') AS l,
+         pragma_index_xinfo(l.name,'main') AS x WHERE l.origin='pk' AND x.key",
+    )?;
+    query.bind(&[ValueRef::Text(table)])?;
+    let mut found = false;
+    while query.step()? {
+        found = true;
+        let (name, coll) = (query.text(0), query.text(1));
+        if let Some(column) = columns.iter_mut().find(|c| c.name == name && c.key_position > 0) {
+            column.collation = collation(&coll);
+        }
+    }
+    Ok(found)
+}
+
+fn collation(name: &str) -> Collation {
+    if name.eq_ignore_ascii_case("NOCASE") {
+        Collation::NoCase
+    } else if name.eq_ignore_ascii_case("RTRIM") {
+        Collation::RTrim
+    } else {
+        Collation::Binary
+    }
+}
+
+/// The definition that follows `before` when the table reads as `read` now, and whether its
+/// columns are others. One ALTER TABLE adds a column, drops one, or renames one.
+fn succeed(before: &TableDef, mut read: TableDef) -> Result<(TableDef, bool), Reject> {
+    let same =
+        |a: &ColumnDef, b: &ColumnDef| a.hidden == b.hidden && a.name.eq_ignore_ascii_case(&b.name);
+    let mut free: Vec<&ColumnDef> =
+        before.columns.iter().filter(|b| !read.columns.iter().any(|c| same(b, c))).collect();
+    let mut next_id = before
+        .columns
+        .iter()
+        .map(|c| c.id)
+        .chain(before.past_shapes.iter().flat_map(|p| p.columns.iter().map(|(id, _)| *id)))
+        .max()
+        .unwrap_or(0)
+        + 1;
+    let renames = read.columns.len() == before.columns.len();
+    for column in &mut read.columns {
+        column.id = match before.columns.iter().find(|b| same(b, column)) {
+            Some(known) => known.id,
+            None if renames && free.len() == 1 => free.remove(0).id,
+            None => {
+                next_id += 1;
+                next_id - 1
+            }
+        };
+    }
+    read.id = before.id;
+    read.past_shapes.clone_from(&before.past_shapes);
+    let names = |t: &TableDef| -> Vec<(u32, String)> {
+        t.columns.iter().map(|c| (c.id, c.name.clone())).collect()
+    };
+    let reshaped = names(before) != names(&read);
+    read.shape = before.shape;
+    if reshaped {
+        read.past_shapes.push(PastShape { shape: before.shape, columns: names(before) });
+        read.shape = before
+            .shape
+            .checked_add(1)
+            .ok_or_else(|| Reject::internal("numbering a table's shape", "no number is left"))?;
+    }
+    Ok((read, reshaped))
+}
+
+/// Whether the SQL text has `word` (upper case) as a keyword that is no function's name: outside
+/// of quotes and comments, and not before a parenthesis.
+pub(crate) fn has_keyword(sql: &str, word: &str) -> bool {
+    let mut words = Words::new(sql);
+    while let Some(found) = words.next() {
+        if found.eq_ignore_ascii_case(word) && !words.before_parenthesis() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The bare words of SQL text: quoted names, texts and comments are passed over.
+pub(crate) struct Words<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    /// Starts at the beginning of `text`.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn before_parenthesis(&self) -> bool {
+        self.text[self.at..].trim_start().starts_with('(')
+    }
+
+    /// Passes over everything up to behind the next `end`.
+    fn skip_past(&mut self, end: &str) {
+        self.at =
+            self.text[self.at..].find(end).map_or(self.text.len(), |i| self.at + i + end.len());
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        while let Some(&b) = bytes.get(self.at) {
+            let start = self.at;
+            self.at += 1;
+            match b {
+                // A doubled quote inside reads as two texts, which comes to the same here.
+                b'\'' => self.skip_past("'"),
+                b'"' => self.skip_past("\""),
+                b'`' => self.skip_past("`"),
+                b'[' => self.skip_past("]"),
+                b'-' if bytes.get(self.at) == Some(&b'-') => self.skip_past("\n"),
+                b'/' if bytes.get(self.at) == Some(&b'*') => {
+                    self.at += 1;
+                    self.skip_past("*/");
+                }
+                _ if b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80 => {
+                    let is_word = |b: &u8| {
+                        b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$' || *b >= 0x80
+                    };
+                    while bytes.get(self.at).is_some_and(is_word) {
+                        self.at += 1;
+                    }
+                    return Some(&self.text[start..self.at]);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// Whether a definition says what to replace: REPLACE in a constraint or in a trigger's body.
+pub(crate) fn replaces(catalogue: &Catalogue, tables: &[String], programs: &[String]) -> bool {
+    let among = |names: &[String], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+    catalogue.tables.iter().any(|t| among(tables, &t.name) && has_keyword(&t.sql, "REPLACE"))
+        || catalogue.objects.iter().any(|o| {
+            o.kind == ObjectKind::Trigger
+                && among(programs, &o.name)
+                && has_keyword(&o.sql, "REPLACE")
+        })
+}
