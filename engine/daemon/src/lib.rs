@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The shmirror daemon: keeps tables in an encrypted store, mirrors them into shared memory, and
+//! takes writes from producers.
+//!
+//! ```text
+//!              control thread                          pipeline thread
+//! clients ──► attach, calls ──── mail ───────────────► collect → apply → reserve → commit
+//!    ▲             ▲  └─ workers: history, query, …              → publish → announce → acknowledge
+//!    │             └────────── mail ◄──────────────────────┘        │          │           │
+//!    └───────────── shared memory: segment ◄────────────────────────┘          │           │
+//!                                  events lane ◄───────────────────────────────┘           │
+//!                                  requests lanes (requests up, outcomes down) ◄───────────┘
+//! ```
+//! [`serve`] runs one as a service: signals, logs, readiness. [`Daemon`] is the same without these,
+//! to be embedded in one's own program.
+
+pub mod apply;
+pub mod config;
+pub mod error;
+
+mod access;
+mod backup;
+mod check;
+mod clock;
+mod control;
+mod daemon;
+mod exchange;
+mod instance;
+mod logging;
+mod memfd;
+mod pipeline;
+mod readers;
+mod recovery;
+mod refusal;
+mod serve;
+
+pub use config::Config;
+pub use daemon::Daemon;
+pub use error::DaemonError;
+pub use serve::{ServeOptions, serve};

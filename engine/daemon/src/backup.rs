@@ -1,0 +1,57 @@
+//! Backup: a consistent copy of the store, and of its key, into new files.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use shmirror_shm::wire::{Answer, RefuseCode};
+use shmirror_store::LogReader;
+
+/// The key file that goes with a backup, or with any other file that stands for a store.
+pub(crate) fn key_beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".key");
+    PathBuf::from(name)
+}
+
+/// Writes the copy to `path` and the key beside it; the answer names both.
+pub(crate) fn run(reader: &mut LogReader, path: &Path, key: &Path) -> Answer {
+    let refused = |message| Answer::Refused { code: RefuseCode::File, message };
+    if !path.is_absolute() {
+        return refused(format!("backup file {}: an absolute path is expected", path.display()));
+    }
+    let key_copy = key_beside(path);
+    for file in [path, &key_copy] {
+        if file.symlink_metadata().is_ok() {
+            return refused(format!("{} exists already, and is left as it is", file.display()));
+        }
+    }
+    let report = match reader.backup_to(path) {
+        Ok(report) => report,
+        Err(error) => return refused(error.to_string()),
+    };
+    if let Err(error) = copy_secret(key, &key_copy) {
+        // A copy of the store without its key would look like a backup and be none.
+        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(&key_copy);
+        return refused(format!("cannot copy the key to {}: {error}", key_copy.display()));
+    }
+    let text = json!({
+        "file": path.to_string_lossy(),
+        "revision": report.revision,
+        "bytes": report.bytes,
+        "key_file": key_copy.to_string_lossy(),
+        "note": "whoever has both files can read everything: keep the key file apart from the copy",
+        "start": format!("shmirror serve --data {}", path.display()),
+    });
+    Answer::Text(text.to_string())
+}
+
+/// Copies a key file into a new file of mode 0600.
+pub(crate) fn copy_secret(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(to)?;
+    // Copied by the kernel: the key does not pass through our memory.
+    std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+    file.sync_all()
+}

@@ -1,0 +1,274 @@
+//! Check: opens every seal and compares store, working copy and segment, while the daemon serves.
+//!
+//! ```text
+//! pipeline, between two commits   pins the store for a reader, takes a fingerprint of every row of
+//!                                 the segment                                          ─► Boundary
+//! worker                          opens every seal of the pinned store, compares each live row with
+//!                                 its fingerprint
+//! pipeline, later                 table by table, between two commits: working copy against segment
+//!                                                                                      ─► Working
+//! worker                          the report
+//! ```
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, unbounded};
+use serde_json::{Value as Json, json};
+use shmirror_shm::catalogue::{Catalogue, TableDef};
+use shmirror_shm::image::{Image, ImageRef};
+use shmirror_shm::wire::{Answer, RefuseCode};
+use shmirror_store::{LogReader, Snapshot, StoreError, StoredRow};
+use zerocopy::IntoBytes;
+
+use crate::apply::reject::show_values;
+use crate::exchange::Post;
+use crate::pipeline::mail::PipelineMail;
+use crate::readers::Readers;
+
+/// Most differences that are told one by one.
+const DIFFERENCES: usize = 1_000;
+
+/// What the pipeline sends to a check.
+pub(crate) enum Part {
+    /// First.
+    Boundary(Box<Boundary>),
+    /// Then one for each table; the end of the channel is the end.
+    Working(WorkingPart),
+}
+
+/// Store and segment at one revision.
+pub(crate) struct Boundary {
+    /// The reader, pinned, or why it could not be.
+    pub reader: Result<LogReader, (LogReader, StoreError)>,
+    /// Newest committed revision.
+    pub revision: u64,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Every row of the segment, by its number.
+    pub rows: HashMap<u64, Fingerprint>,
+    /// Rows of tables that had other shapes before, whole: the store may have them in one of these.
+    pub images: HashMap<u64, Image>,
+}
+
+/// What is compared of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub table: u32,
+    pub revision: u64,
+    pub digest: u64,
+}
+
+impl Fingerprint {
+    pub fn of(table: u32, revision: u64, image: &ImageRef<'_>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(image.words().as_bytes());
+        Self { table, revision, digest: hasher.finish() }
+    }
+}
+
+/// One table of the working copy against the segment.
+pub(crate) struct WorkingPart {
+    pub table: u32,
+    pub rows: u64,
+    pub segment_rows: u64,
+    /// Keys whose rows differ, with what differs.
+    pub differences: Vec<(String, &'static str)>,
+    pub error: Option<String>,
+}
+
+/// Runs a check.
+pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>) -> Answer {
+    let refused = |code, message: String| Answer::Refused { code, message };
+    let Some(_turn) = readers.begin_check() else {
+        return refused(RefuseCode::Limit, "a check runs already".to_owned());
+    };
+    let reader = match readers.take() {
+        Ok(reader) => reader,
+        Err(answer) => return answer,
+    };
+    let (send, parts) = unbounded();
+    pipeline.send(PipelineMail::Check { reader: Box::new(reader), to: send });
+    let Ok(Part::Boundary(boundary)) = parts.recv() else {
+        return refused(RefuseCode::Stopping, "the daemon is stopping".to_owned());
+    };
+    let Boundary { reader, revision, catalogue, rows, images } = *boundary;
+    let (mut reader, pinned) = match reader {
+        Ok(reader) => (reader, Ok(())),
+        Err((reader, error)) => (reader, Err(error)),
+    };
+    let mut comparison = Comparison::new(&catalogue, rows, images);
+    let found = pinned.and_then(|()| reader.snapshot(|row| comparison.stored(&row)));
+    // An end of reading that fails shows at the reader's next use.
+    let _ = reader.unpin();
+    readers.give(reader);
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return refused(RefuseCode::Internal, error.to_string()),
+    };
+    comparison.finish_store();
+    comparison.working(&parts);
+    Answer::Text(comparison.report(revision, &found).to_string())
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    store: u64,
+    segment: u64,
+    working: u64,
+}
+
+struct Comparison<'a> {
+    catalogue: &'a Catalogue,
+    /// Rows of the segment that the store was not yet seen to have.
+    left: HashMap<u64, Fingerprint>,
+    images: HashMap<u64, Image>,
+    counts: HashMap<u32, Counts>,
+    differences: Vec<Json>,
+    count: u64,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        catalogue: &'a Catalogue,
+        left: HashMap<u64, Fingerprint>,
+        images: HashMap<u64, Image>,
+    ) -> Self {
+        let mut counts: HashMap<u32, Counts> = HashMap::new();
+        for row in left.values() {
+            counts.entry(row.table).or_default().segment += 1;
+        }
+        Self { catalogue, left, images, counts, differences: Vec::new(), count: 0 }
+    }
+
+    fn differs(&mut self, table: u32, row: Json, what: &str) {
+        self.count += 1;
+        if self.differences.len() < DIFFERENCES {
+            let name = self.catalogue.table_by_id(table).map(|t| t.name.as_str());
+            self.differences.push(json!({ "table": name, "row": row, "what": what }));
+        }
+    }
+
+    /// A live row of the store.
+    fn stored(&mut self, row: &StoredRow<'_>) {
+        self.counts.entry(row.table).or_default().store += 1;
+        let Some(def) = self.catalogue.table_by_id(row.table) else {
+            let what = "the store has a row of a table that is not in the catalogue";
+            return self.differs(row.table, json!(row.birth), what);
+        };
+        let what = match self.left.remove(&row.birth) {
+            None => "in the store, not in shared memory",
+            Some(seen) if seen.table != row.table => "of another table in shared memory",
+            Some(seen) if seen.revision != row.revision => "of another revision in shared memory",
+            Some(seen) if row.shape == def.shape => {
+                if seen == Fingerprint::of(row.table, row.revision, &row.image) {
+                    return;
+                }
+                "store and shared memory have different values"
+            }
+            Some(_) => {
+                let image = self.images.get(&row.birth).map(Image::as_ref);
+                if image.is_some_and(|image| same_columns(def, row, &image)) {
+                    return;
+                }
+                "store and shared memory have different values"
+            }
+        };
+        let key = key_text(def, row);
+        self.differs(row.table, key, what);
+    }
+
+    /// What is left in the segment is not in the store.
+    fn finish_store(&mut self) {
+        for (birth, row) in std::mem::take(&mut self.left) {
+            self.differs(row.table, json!(birth), "in shared memory, not in the store");
+        }
+    }
+
+    fn working(&mut self, parts: &Receiver<Part>) {
+        for part in parts {
+            let Part::Working(part) = part else { continue };
+            self.counts.entry(part.table).or_default().working = part.rows;
+            for (key, what) in part.differences {
+                self.differs(part.table, json!(key), what);
+            }
+            if part.rows != part.segment_rows {
+                let what = "working copy and shared memory have different numbers of rows";
+                self.differs(part.table, Json::Null, what);
+            }
+            if let Some(error) = part.error {
+                self.differs(part.table, Json::Null, &error);
+            }
+        }
+    }
+
+    fn report(mut self, revision: u64, found: &Snapshot) -> Json {
+        for fault in &found.faults {
+            self.differences.push(json!({ "table": null, "row": null, "what": fault.to_string() }));
+        }
+        let count = self.count + found.fault_count;
+        let tables: Json = self
+            .catalogue
+            .tables
+            .iter()
+            .map(|t| {
+                let counts = self.counts.get(&t.id).copied().unwrap_or_default();
+                json!({
+                    "name": t.name,
+                    "rows_store": counts.store,
+                    "rows_working_copy": counts.working,
+                    "rows_shared_memory": counts.segment,
+                })
+            })
+            .collect();
+        json!({
+            "ok": count == 0,
+            "revision": revision,
+            "rows": found.rows,
+            "seals_opened": found.sealed_rows + found.groups,
+            "difference_count": count,
+            "tables": tables,
+            "differences": self.differences,
+        })
+    }
+}
+
+/// Whether the columns that a row of a past shape has are the same in `present`.
+fn same_columns(def: &TableDef, row: &StoredRow<'_>, present: &ImageRef<'_>) -> bool {
+    let Some(columns) = def.shape_columns(row.shape) else { return false };
+    columns.iter().enumerate().all(|(at, (id, _))| {
+        match def.columns.iter().position(|c| c.id == *id) {
+            // The column is gone.
+            None => true,
+            Some(now) => matches!((row.image.get(at), present.get(now)), (Ok(a), Ok(b)) if a == b),
+        }
+    })
+}
+
+fn key_text(def: &TableDef, row: &StoredRow<'_>) -> Json {
+    let columns = def.shape_columns(row.shape).unwrap_or_default();
+    let place = |id: u32| columns.iter().position(|(c, _)| *c == id);
+    let values: Option<Vec<_>> = def.key_defs().map(|c| row.image.get(place(c.id)?).ok()).collect();
+    match values {
+        Some(values) => json!(show_values(values.into_iter())),
+        None => json!(row.birth),
+    }
+}
+
+/// The right to run a check, given back when dropped.
+pub(crate) struct Turn<'a>(&'a AtomicBool);
+
+impl<'a> Turn<'a> {
+    /// The right, unless somebody has it.
+    pub fn take(taken: &'a AtomicBool) -> Option<Self> {
+        (!taken.swap(true, Ordering::Acquire)).then_some(Self(taken))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,406 @@
+//! Configuration of one instance: from `shmirror.toml` (or a caller's code) to [`Config`].
+//!
+//! Unknown keys and bad values are refused by name and line; nothing is guessed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use shmirror_shm::socket_path::{DEFAULT_INSTANCE, default_socket_path};
+
+use crate::error::DaemonError;
+
+/// Name of the configuration file in a data directory.
+pub const FILE_NAME: &str = "shmirror.toml";
+
+/// How durable an acknowledged commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// On the disk before it is acknowledged.
+    Full,
+    /// Survives a crash of the daemon; the last commits may be lost with the machine's power.
+    Normal,
+}
+
+impl Synchronous {
+    /// The word that the configuration file has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Normal => "normal",
+        }
+    }
+
+    /// What an acknowledged commit is sure to survive, in a sentence.
+    pub fn promise(self) -> &'static str {
+        match self {
+            Self::Full => {
+                "an acknowledged commit is on the disk: it survives a crash of the daemon, of the \
+                 system, and loss of power"
+            }
+            Self::Normal => {
+                "an acknowledged commit survives a crash of the daemon; the last ones may be lost \
+                 with a crash of the system or loss of power"
+            }
+        }
+    }
+}
+
+/// Everything that an instance can be told. [`Config::default_for`] gives the defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Section `[instance]`.
+    pub instance: InstanceConfig,
+    /// Section `[store]`.
+    pub store: StoreConfig,
+    /// Section `[segment]`.
+    pub segment: SegmentConfig,
+    /// Section `[lanes]`.
+    pub lanes: LanesConfig,
+    /// Section `[limits]`.
+    pub limits: LimitsConfig,
+    /// Section `[log]` (`serve` only).
+    pub log: LogConfig,
+}
+
+/// What the instance is called and where it is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct InstanceConfig {
+    /// The instance's name.
+    pub name: String,
+    /// The control socket; by default it follows from the name.
+    pub socket: Option<PathBuf>,
+}
+
+/// How commits are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StoreConfig {
+    /// Durability of commits.
+    pub synchronous: Synchronous,
+    /// Age up to which the commit log is kept.
+    #[serde(deserialize_with = "span")]
+    pub log_keep: Duration,
+    /// Bytes up to which the commit log is kept.
+    #[serde(deserialize_with = "bytes")]
+    pub log_keep_bytes: u64,
+    /// The key file; a relative path is taken from the data directory.
+    pub key_file: PathBuf,
+    /// The store refuses to grow beyond so many pages, as on a full disk. For tests.
+    #[doc(hidden)]
+    #[serde(skip)]
+    pub max_pages: Option<u32>,
+}
+
+/// The snapshot segment.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SegmentConfig {
+    /// Bytes of address space; by default the machine's memory.
+    #[serde(deserialize_with = "reserve")]
+    pub reserve: Option<u64>,
+    /// Lock decrypted memory, where the limit allows it.
+    pub lock_memory: bool,
+}
+
+/// The lanes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LanesConfig {
+    /// Bytes of each requests lane.
+    #[serde(deserialize_with = "bytes")]
+    pub requests_bytes: u64,
+    /// Bytes of the events lane.
+    #[serde(deserialize_with = "bytes")]
+    pub events_bytes: u64,
+}
+
+/// Times that work may take.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// Longest time of one transaction.
+    #[serde(deserialize_with = "span")]
+    pub transaction_time: Duration,
+    /// Longest time of one query.
+    #[serde(deserialize_with = "span")]
+    pub query_time: Duration,
+}
+
+/// The logs of `serve`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// error, warn, info, debug or trace.
+    pub level: String,
+    /// Days of log files that are kept.
+    pub keep_files: usize,
+}
+
+impl Default for InstanceConfig {
+    fn default() -> Self {
+        Self { name: DEFAULT_INSTANCE.to_owned(), socket: None }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            synchronous: Synchronous::Full,
+            log_keep: Duration::from_secs(7 * 86_400),
+            log_keep_bytes: 1 << 30,
+            key_file: PathBuf::from("key"),
+            max_pages: None,
+        }
+    }
+}
+
+impl Default for SegmentConfig {
+    fn default() -> Self {
+        Self { reserve: None, lock_memory: true }
+    }
+}
+
+impl Default for LanesConfig {
+    fn default() -> Self {
+        Self { requests_bytes: 16 << 20, events_bytes: 16 << 20 }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { transaction_time: Duration::from_secs(10), query_time: Duration::from_secs(30) }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), keep_files: 14 }
+    }
+}
+
+/// The configuration file.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileForm {
+    instance: InstanceConfig,
+    store: StoreConfig,
+    segment: SegmentConfig,
+    lanes: LanesConfig,
+    limits: LimitsConfig,
+    log: LogConfig,
+}
+
+impl Config {
+    /// The defaults, for a data directory.
+    pub fn default_for(data: impl Into<PathBuf>) -> Self {
+        Self::of(data.into(), FileForm::default())
+    }
+
+    /// The configuration in `file`, for the data directory `data`.
+    ///
+    /// # Errors
+    /// The file cannot be read, has an unknown key, or a value out of its range.
+    pub fn load(data: impl Into<PathBuf>, file: &Path) -> Result<Self, DaemonError> {
+        let text = std::fs::read_to_string(file).map_err(|source| DaemonError::File {
+            what: "read",
+            path: file.to_owned(),
+            source,
+        })?;
+        Self::parse(data, file, &text)
+    }
+
+    /// The configuration in `text`; `file` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(data: impl Into<PathBuf>, file: &Path, text: &str) -> Result<Self, DaemonError> {
+        let bad = |message: String| DaemonError::Config { file: file.to_owned(), message };
+        let form = toml::from_str(text).map_err(|e| bad(e.to_string().trim_end().to_owned()))?;
+        let config = Self::of(data.into(), form);
+        config.check().map_err(bad)?;
+        Ok(config)
+    }
+
+    fn of(data: PathBuf, form: FileForm) -> Self {
+        let FileForm { instance, store, segment, lanes, limits, log } = form;
+        Self { data, instance, store, segment, lanes, limits, log }
+    }
+
+    /// The text of the commented file that `serve` writes at its first start.
+    pub fn template() -> &'static str {
+        include_str!("config.toml")
+    }
+
+    /// Where the key file is.
+    pub fn key_path(&self) -> PathBuf {
+        self.data.join(&self.store.key_file)
+    }
+
+    /// Where the control socket is.
+    pub fn socket_path(&self) -> PathBuf {
+        let socket = self.instance.socket.clone();
+        socket.unwrap_or_else(|| default_socket_path(&self.instance.name))
+    }
+
+    /// Ranges that no type holds to; what is wrong, where something is.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let name = &self.instance.name;
+        let named = (1..=64).contains(&name.len())
+            && !name.starts_with('.')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !named {
+            return Err(format!(
+                "instance name {name:?}: 1 to 64 letters, digits, '-', '_' or '.' expected, the \
+                 first not '.'"
+            ));
+        }
+        let range = |what: &str, found: u64, least: u64, most: u64| {
+            if (least..=most).contains(&found) {
+                return Ok(());
+            }
+            Err(format!("{what} = {found}: {least} to {most} bytes expected"))
+        };
+        range("lanes.requests_bytes", self.lanes.requests_bytes, 64 << 10, 256 << 20)?;
+        range("lanes.events_bytes", self.lanes.events_bytes, 64 << 10, 16 << 30)?;
+        if let Some(reserve) = self.segment.reserve {
+            range("segment.reserve", reserve, 1 << 20, 1 << 40)?;
+        }
+        if self.limits.transaction_time.is_zero() || self.limits.query_time.is_zero() {
+            return Err("limits: a time of 0 lets nothing run".to_owned());
+        }
+        let level = &self.log.level;
+        if !["error", "warn", "info", "debug", "trace"].contains(&level.as_str()) {
+            return Err(format!(
+                "log.level = {level:?}: error, warn, info, debug or trace expected"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberOrText {
+    Number(u64),
+    Text(String),
+}
+
+fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    match NumberOrText::deserialize(d)? {
+        NumberOrText::Number(n) => Ok(n),
+        NumberOrText::Text(t) => parse_bytes(&t).map_err(D::Error::custom),
+    }
+}
+
+fn span<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    parse_span(&String::deserialize(d)?).map_err(D::Error::custom)
+}
+
+fn reserve<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    match NumberOrText::deserialize(d)? {
+        NumberOrText::Text(t) if t == "auto" => Ok(None),
+        NumberOrText::Number(n) => Ok(Some(n)),
+        NumberOrText::Text(t) => parse_bytes(&t).map(Some).map_err(D::Error::custom),
+    }
+}
+
+fn split_unit(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, text[end..].trim()))
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?}: a size such as \"512KiB\", \"16MiB\" or \"1GiB\" expected");
+    let (n, unit) = split_unit(text).ok_or_else(bad)?;
+    let shift = match unit {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(bad()),
+    };
+    n.checked_mul(1 << shift).ok_or_else(bad)
+}
+
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?}: a time such as \"500ms\", \"10s\", \"12h\" or \"7d\" expected");
+    let (n, unit) = split_unit(text).ok_or_else(bad)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(bad()),
+    };
+    n.checked_mul(millis).map(Duration::from_millis).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, DaemonError> {
+        Config::parse("/data", Path::new("shmirror.toml"), text)
+    }
+
+    #[test]
+    fn template_is_all_defaults_and_each_of_its_lines_is_accepted() {
+        assert_eq!(parse(Config::template()).unwrap(), Config::default_for("/data"));
+        let uncommented: String = Config::template()
+            .lines()
+            .map(|l| match l.strip_prefix("# ") {
+                Some(rest) if rest.contains(" = ") => format!("{rest}\n"),
+                _ => format!("{l}\n"),
+            })
+            .collect();
+        let mut expected = Config::default_for("/data");
+        expected.instance.socket = Some("/run/shmirror/default.sock".into());
+        assert_eq!(parse(&uncommented).unwrap(), expected);
+    }
+
+    #[test]
+    fn unknown_key_is_refused_by_name_and_line() {
+        let message = parse("[store]\nsynchronus = \"full\"\n").unwrap_err().to_string();
+        assert!(message.contains("synchronus") && message.contains("line 2"), "{message}");
+        assert!(message.contains("shmirror.toml"), "{message}");
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for text in [
+            "[store]\nsynchronous = \"off\"",
+            "[lanes]\nrequests_bytes = \"16 pounds\"",
+            "[lanes]\nrequests_bytes = 1",
+            "[limits]\nquery_time = \"0s\"",
+            "[log]\nlevel = \"loud\"",
+            "[instance]\nname = \"../x\"",
+            "[segment]\nreserve = \"99999999999TiB\"",
+        ] {
+            assert!(matches!(parse(text), Err(DaemonError::Config { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn units() {
+        assert_eq!(parse_bytes("3KiB").unwrap(), 3072);
+        assert_eq!(parse_bytes("77").unwrap(), 77);
+        assert_eq!(parse_span("2d").unwrap(), Duration::from_secs(172_800));
+        assert!(parse_span("2").is_err());
+    }
+}

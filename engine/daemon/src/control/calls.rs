@@ -1,0 +1,182 @@
+//! Calls of attached clients: each is answered at once, asked of the pipeline by mail, or handed to
+//! a worker.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use shmirror_shm::archive;
+use shmirror_shm::wire::{Answer, Call, RefuseCode};
+use shmirror_store::{LogReader, StoreError};
+
+use super::{Control, refused, role_of};
+use crate::access::{self, Peer};
+use crate::backup;
+use crate::check;
+use crate::exchange::{Job, Reply, ReplyTo};
+use crate::instance::Descriptors;
+use crate::logging::COMM;
+use crate::memfd::SealedFile;
+use crate::pipeline::bells;
+use crate::pipeline::mail::PipelineMail;
+
+/// Most bytes of records in one answer of history.
+const HISTORY_BYTES: u64 = 32 << 20;
+/// Most tables that a call may name.
+const TABLES: usize = shmirror_shm::limits::TABLES;
+
+impl Control {
+    /// One call of an attached client.
+    pub(super) fn call(&mut self, to: ReplyTo, payload: &[u8]) {
+        let Some(peer) = self.peer(to.connection) else { return };
+        let call = match archive::from_bytes::<Call>(payload) {
+            Ok(call) => call,
+            Err(error) => {
+                let answer = refused(RefuseCode::Malformed, format!("the call is {error}"));
+                return self.answer(to, (answer, vec![]));
+            }
+        };
+        if let Err(denied) = access::allowed(self.instance.uid, &peer, role_of(&call)) {
+            tracing::warn!(target: COMM, pid = peer.pid, uid = peer.uid, "denied: {denied}");
+            let answer = refused(RefuseCode::Denied, denied.to_string());
+            return self.answer(to, (answer, vec![]));
+        }
+        if self.closing() {
+            let answer = refused(RefuseCode::Stopping, "the daemon is stopping".to_owned());
+            return self.answer(to, (answer, vec![]));
+        }
+        self.dispatch(to, peer, call);
+    }
+
+    fn dispatch(&mut self, to: ReplyTo, peer: Peer, call: Call) {
+        let uid = peer.uid;
+        match call {
+            Call::Segment => {
+                let current = self.instance.published.current();
+                self.answer(to, segment(&current));
+            }
+            Call::Events => {
+                let current = self.instance.published.current();
+                self.answer(to, events(&current));
+            }
+            Call::Lane => self.pipeline.send(PipelineMail::Lane { peer, to }),
+            Call::RetireLane(lane) => {
+                self.pipeline.send(PipelineMail::RetireLane { peer, lane, to });
+            }
+            Call::Settled { lane, ticket } => {
+                self.pipeline.send(PipelineMail::Settled { lane, ticket, to });
+            }
+            Call::Result { lane, ticket } => {
+                self.pipeline.send(PipelineMail::Result { uid, lane, ticket, to });
+            }
+            Call::TableCopy(table) => self.pipeline.send(PipelineMail::TableCopy { table, to }),
+            Call::Status => self.pipeline.send(PipelineMail::Status { to }),
+            Call::Notify(tables) => {
+                let reply = self.notify(to.connection, tables);
+                self.answer(to, reply);
+            }
+            Call::History { from, tables, max_bytes } => {
+                let readers = Arc::clone(&self.readers);
+                self.work(
+                    to,
+                    Box::new(move || {
+                        let mut fds = Vec::new();
+                        let answer = readers.with(|reader| {
+                            history(reader, from, &tables, max_bytes.min(HISTORY_BYTES), &mut fds)
+                        });
+                        (answer, fds)
+                    }),
+                );
+            }
+            Call::Query(_) => {
+                let message = "queries are not there yet".to_owned();
+                self.answer(to, (refused(RefuseCode::Internal, message), vec![]));
+            }
+            Call::Check => {
+                let (readers, pipeline) = (Arc::clone(&self.readers), self.pipeline.clone());
+                self.work(to, Box::new(move || (check::run(&readers, &pipeline), vec![])));
+            }
+            Call::Backup(path) => {
+                let (readers, instance) = (Arc::clone(&self.readers), Arc::clone(&self.instance));
+                self.work(
+                    to,
+                    Box::new(move || {
+                        let key = instance.config.key_path();
+                        (readers.with(|reader| backup::run(reader, Path::new(&path), &key)), vec![])
+                    }),
+                );
+            }
+        }
+    }
+
+    /// Hands a job to the workers.
+    pub(super) fn work(&mut self, to: ReplyTo, job: Job) {
+        if let Err(answer) = self.workers.run(to, job) {
+            self.answer(to, (answer, vec![]));
+        }
+    }
+
+    fn notify(&mut self, connection: u64, tables: Vec<u32>) -> Reply {
+        if tables.len() > TABLES {
+            let message = format!("{} tables named, at most {TABLES} allowed", tables.len());
+            return (refused(RefuseCode::Limit, message), vec![]);
+        }
+        match bells::bell() {
+            Ok((theirs, bell)) => {
+                self.pipeline.send(PipelineMail::Notify { connection, tables, bell });
+                (Answer::Done, vec![theirs])
+            }
+            Err(error) => (refused(RefuseCode::Internal, format!("no pipe: {error}")), vec![]),
+        }
+    }
+}
+
+fn with_copy(fd: &OwnedFd, answer: Answer) -> Reply {
+    match fd.try_clone() {
+        Ok(fd) => (answer, vec![fd]),
+        Err(error) => (refused(RefuseCode::Internal, format!("no descriptor: {error}")), vec![]),
+    }
+}
+
+fn segment(current: &Descriptors) -> Reply {
+    let (generation, bytes) = (current.segment.generation(), current.segment_bytes);
+    with_copy(&current.segment_fd, Answer::Segment { generation, bytes })
+}
+
+fn events(current: &Descriptors) -> Reply {
+    let (generation, bytes) = (current.events_generation, current.events_bytes);
+    with_copy(&current.events_fd, Answer::Events { generation, bytes })
+}
+
+fn history(
+    reader: &mut LogReader,
+    from: u64,
+    tables: &[u32],
+    max_bytes: u64,
+    fds: &mut Vec<OwnedFd>,
+) -> Answer {
+    let mut records = Vec::new();
+    let found = match reader.history(from, tables, max_bytes as usize, &mut records) {
+        Ok(found) => found,
+        Err(error @ StoreError::TooOld { .. }) => {
+            return refused(RefuseCode::TooOld, error.to_string());
+        }
+        Err(error) => return refused(RefuseCode::Internal, error.to_string()),
+    };
+    let sealed = SealedFile::create("shmirror-history").and_then(|mut file| {
+        file.write(zerocopy::IntoBytes::as_bytes(&records[..]))?;
+        file.seal()
+    });
+    match sealed {
+        Ok((fd, bytes)) => {
+            fds.push(fd);
+            Answer::History {
+                through: found.through,
+                oldest: found.oldest,
+                newest: found.newest,
+                bytes,
+            }
+        }
+        Err(error) => refused(RefuseCode::Internal, format!("no memory for history: {error}")),
+    }
+}

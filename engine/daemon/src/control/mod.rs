@@ -1,0 +1,387 @@
+//! The control thread: clients attach, call and leave here.
+//!
+//! Flow: packets of many connections in → [`calls`] answers at once, asks the pipeline by mail, or
+//! hands a job to [`workers`] → answers come back by mail → out. Nothing here ever waits for one
+//! client or for the pipeline, so a client that is slow, half-speaking or stopped holds up nobody.
+
+pub(crate) mod calls;
+pub(crate) mod connection;
+pub(crate) mod socket;
+pub(crate) mod workers;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use serde_json::{Value as Json, json};
+use shmirror_shm::layout::LAYOUT_HASH;
+use shmirror_shm::wire::{self, Answer, Hello, RefuseCode};
+use shmirror_shm::{limits, wire_io};
+
+use self::connection::{Connection, Introduction, Progress};
+use self::socket::ControlSocket;
+use self::workers::Workers;
+use crate::access::{self, Peer};
+use crate::error::DaemonError;
+use crate::exchange::{ControlMail, Mailbox, Post, ReplyTo};
+use crate::instance::{Instance, VERSION};
+use crate::logging::COMM;
+use crate::pipeline::mail::PipelineMail;
+use crate::readers::Readers;
+
+/// Longest time between connecting and a complete `Hello`.
+const HELLO_TIME: Duration = Duration::from_secs(5);
+/// Packets read from one connection before the others have their turn.
+const PACKETS_A_TURN: usize = 8;
+/// How long the daemon tries to send the last answers when it ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+const LISTENER: u64 = 0;
+const MAIL: u64 = 1;
+const FIRST_CONNECTION: u64 = 2;
+
+/// The control thread's state.
+pub(crate) struct Control {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) pipeline: Post<PipelineMail>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) workers: Workers,
+    socket: Option<ControlSocket>,
+    /// The listener rests until then: descriptors had run out.
+    accept_after: Option<Instant>,
+    mailbox: Mailbox<ControlMail>,
+    connections: HashMap<u64, Connection>,
+    next_connection: u64,
+    epoll: OwnedFd,
+    ending: Option<Instant>,
+}
+
+impl Control {
+    /// Takes over a bound socket.
+    pub fn new(
+        instance: Arc<Instance>,
+        socket: ControlSocket,
+        (post, mailbox): (Post<ControlMail>, Mailbox<ControlMail>),
+        pipeline: Post<PipelineMail>,
+        readers: Arc<Readers>,
+    ) -> Result<Self, DaemonError> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(DaemonError::system("make an epoll set"))?;
+        let add = |fd: rustix::fd::BorrowedFd<'_>, token| {
+            epoll::add(&epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
+                .map_err(DaemonError::system("watch a descriptor"))
+        };
+        use std::os::fd::AsFd;
+        add(socket.as_fd(), LISTENER)?;
+        add(mailbox.as_fd(), MAIL)?;
+        Ok(Self {
+            instance,
+            pipeline,
+            readers,
+            workers: Workers::new(post),
+            socket: Some(socket),
+            accept_after: None,
+            mailbox,
+            connections: HashMap::new(),
+            next_connection: FIRST_CONNECTION,
+            epoll,
+            ending: None,
+        })
+    }
+
+    /// Serves until told to end.
+    pub fn run(mut self) -> Result<(), DaemonError> {
+        loop {
+            let mut events = Vec::with_capacity(64);
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                self.timeout().as_ref(),
+            ) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(DaemonError::system("wait for clients")(e)),
+            }
+            for event in &events {
+                match event.data.u64() {
+                    LISTENER => self.accept(),
+                    MAIL => self.mailbox.hush(),
+                    id => self.serve(id, event.flags),
+                }
+            }
+            while let Some(mail) = self.mailbox.take() {
+                self.receive(mail);
+            }
+            self.look_after();
+            if self.ending.is_some_and(|deadline| self.all_said() || Instant::now() > deadline) {
+                self.workers.end();
+                return Ok(());
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let soon = self.ending.is_some()
+            || self.accept_after.is_some()
+            || self.connections.values().any(|c| c.client.is_none());
+        soon.then_some(Timespec { tv_sec: 0, tv_nsec: 50_000_000 })
+    }
+
+    fn all_said(&self) -> bool {
+        self.connections.values().all(|c| c.unanswered == 0 && !c.has_outgoing())
+    }
+
+    fn accept(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        while let Some(socket) = &self.socket {
+            let fd = match rustix::net::accept_with(socket, flags) {
+                Ok(fd) => fd,
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR | Errno::CONNABORTED) => continue,
+                Err(error) => {
+                    tracing::warn!(target: COMM, %error, "no connection can be accepted for now");
+                    let _ = epoll::delete(&self.epoll, socket);
+                    self.accept_after = Some(Instant::now() + Duration::from_millis(100));
+                    return;
+                }
+            };
+            let peer = match Peer::of(&fd) {
+                Ok(peer) => peer,
+                Err(error) => {
+                    tracing::warn!(target: COMM, %error, "a peer without credentials is refused");
+                    continue;
+                }
+            };
+            let id = self.next_connection;
+            self.next_connection += 1;
+            let flags = epoll::EventFlags::IN;
+            if epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(id), flags).is_err() {
+                continue;
+            }
+            let mut connection = Connection::new(fd, peer, crate::clock::now_us());
+            if self.connections.len() >= limits::CLIENTS {
+                let message =
+                    format!("{} clients are attached, which is the limit", limits::CLIENTS);
+                tracing::warn!(target: COMM, pid = peer.pid, uid = peer.uid, "refused: {message}");
+                connection.answer(0, (refused(RefuseCode::Limit, message), vec![]));
+                let _ = connection.flush();
+                continue;
+            }
+            self.connections.insert(id, connection);
+        }
+    }
+
+    /// One connection has something to read, or takes something.
+    fn serve(&mut self, id: u64, flags: epoll::EventFlags) {
+        if flags.intersects(epoll::EventFlags::OUT) {
+            self.flush(id);
+        }
+        for _ in 0..PACKETS_A_TURN {
+            let Some(connection) = self.connections.get_mut(&id) else { return };
+            if !connection.may_read() {
+                if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+                    self.detach(id, None);
+                }
+                return;
+            }
+            match connection.read() {
+                Progress::Done(packet) => self.packet(id, packet),
+                Progress::Later => return,
+                Progress::Gone(why) => return self.detach(id, why),
+            }
+        }
+    }
+
+    fn packet(&mut self, id: u64, packet: wire_io::Packet) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.unanswered += 1;
+        let to = ReplyTo { connection: id, call: packet.header.id };
+        if connection.client.is_none() {
+            connection.ending = true;
+            match wire_io::read_hello(&packet) {
+                Ok(hello) if hello.layout_hash != LAYOUT_HASH => self.refuse_layout(to, &hello),
+                Ok(hello) => {
+                    let answer = self.welcome(id, &hello);
+                    self.answer(to, (answer, vec![]));
+                }
+                Err(error) => self.detach(id, Some(error.to_string())),
+            }
+            return;
+        }
+        self.call(to, &packet.payload);
+    }
+
+    /// The builds differ: said in a form that every build reads, and the connection ends.
+    fn refuse_layout(&mut self, to: ReplyTo, hello: &Hello) {
+        let Some(connection) = self.connections.get(&to.connection) else { return };
+        let Peer { pid, uid, .. } = connection.peer;
+        tracing::warn!(
+            target: COMM, pid, uid, version = wire_io::text(&hello.version),
+            "refused: layout {:016x} of the client, {LAYOUT_HASH:016x} of the daemon",
+            hello.layout_hash
+        );
+        // The socket's buffer is empty: this is the first packet down.
+        let _ = wire_io::refuse_layout(connection, to.call);
+        self.detach(to.connection, None);
+    }
+
+    /// Decides over a `Hello`.
+    fn welcome(&mut self, id: u64, hello: &Hello) -> Answer {
+        let introduction = Introduction::of(hello);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return refused(RefuseCode::Internal, "the connection is gone".to_owned());
+        };
+        let (pid, uid) = (connection.peer.pid, connection.peer.uid);
+        if let Err(denied) = access::allowed(self.instance.uid, &connection.peer, hello.roles) {
+            tracing::warn!(target: COMM, pid, uid, "denied: {denied}");
+            return refused(RefuseCode::Denied, denied.to_string());
+        }
+        tracing::info!(
+            target: COMM, pid, uid, program = introduction.program, version = introduction.version,
+            roles = %introduction.roles, "attached"
+        );
+        connection.client = Some(introduction);
+        connection.ending = false;
+        let published = self.instance.published.current();
+        Answer::Welcome {
+            instance: self.instance.id,
+            name: self.instance.config.instance.name.clone(),
+            generation: published.segment.generation(),
+            version: VERSION.to_owned(),
+            pid: self.instance.pid,
+            revision: published.segment.revision(),
+        }
+    }
+
+    /// Queues an answer and sends what goes at once.
+    pub(crate) fn answer(&mut self, to: ReplyTo, reply: crate::exchange::Reply) {
+        if let Some(connection) = self.connections.get_mut(&to.connection) {
+            connection.unanswered = connection.unanswered.saturating_sub(1);
+            connection.answer(to.call, reply);
+            self.flush(to.connection);
+        }
+    }
+
+    /// The peer of a connection, while it is there.
+    pub(crate) fn peer(&self, connection: u64) -> Option<Peer> {
+        self.connections.get(&connection).map(|c| c.peer)
+    }
+
+    fn flush(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match connection.flush() {
+            Progress::Done(()) if connection.ending => self.detach(id, None),
+            Progress::Done(()) | Progress::Later => {}
+            Progress::Gone(why) => self.detach(id, why),
+        }
+    }
+
+    fn detach(&mut self, id: u64, why: Option<String>) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        let Peer { pid, uid, .. } = connection.peer;
+        match (why, &connection.client) {
+            (Some(why), _) => tracing::warn!(target: COMM, pid, uid, "detached: {why}"),
+            (None, Some(client)) => {
+                tracing::info!(target: COMM, pid, uid, program = client.program, "detached");
+            }
+            (None, None) => {}
+        }
+        self.pipeline.send(PipelineMail::Detached { connection: id });
+    }
+
+    fn receive(&mut self, mail: ControlMail) {
+        match mail {
+            ControlMail::Answer(to, reply) => self.answer(to, reply),
+            ControlMail::Work(to, job) => self.work(to, job),
+            ControlMail::Worked(to, reply) => {
+                self.workers.finished();
+                self.answer(to, reply);
+            }
+            ControlMail::Status(to, mut status) => {
+                if let Some(object) = status.as_object_mut() {
+                    object.insert("clients".to_owned(), self.clients());
+                }
+                self.answer(to, (Answer::Text(status.to_string()), vec![]));
+            }
+            ControlMail::Closing => drop(self.socket.take()),
+            ControlMail::End => self.ending = Some(Instant::now() + LAST_WORDS),
+        }
+    }
+
+    /// Whether the daemon takes no new work.
+    pub(crate) fn closing(&self) -> bool {
+        self.socket.is_none()
+    }
+
+    fn clients(&self) -> Json {
+        let client = |c: &Connection| {
+            let client = c.client.as_ref()?;
+            Some(json!({
+                "pid": c.peer.pid,
+                "uid": c.peer.uid,
+                "program": client.program,
+                "version": client.version,
+                "roles": client.roles.words().collect::<Vec<_>>(),
+                "since": crate::clock::rfc3339(c.since_us),
+            }))
+        };
+        let mut ids: Vec<_> = self.connections.keys().copied().collect();
+        ids.sort_unstable();
+        ids.iter().filter_map(|id| client(&self.connections[id])).collect()
+    }
+
+    /// Deadlines, and what epoll is to tell of each connection.
+    fn look_after(&mut self) {
+        let now = Instant::now();
+        let late: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.client.is_none() && now.duration_since(c.since) > HELLO_TIME)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            self.detach(id, Some("no Hello came in time".to_owned()));
+        }
+        for (id, connection) in &mut self.connections {
+            let wanted = (connection.may_read(), connection.has_outgoing());
+            if wanted == connection.interest {
+                continue;
+            }
+            let mut flags = epoll::EventFlags::empty();
+            flags.set(epoll::EventFlags::IN, wanted.0);
+            flags.set(epoll::EventFlags::OUT, wanted.1);
+            let data = epoll::EventData::new_u64(*id);
+            if epoll::modify(&self.epoll, &*connection, data, flags).is_ok() {
+                connection.interest = wanted;
+            }
+        }
+        if self.accept_after.is_some_and(|at| now >= at) {
+            self.accept_after = None;
+            if let Some(socket) = &self.socket {
+                let data = epoll::EventData::new_u64(LISTENER);
+                let _ = epoll::add(&self.epoll, socket, data, epoll::EventFlags::IN);
+            }
+        }
+    }
+}
+
+/// A refusal.
+pub(crate) fn refused(code: RefuseCode, message: String) -> Answer {
+    Answer::Refused { code, message }
+}
+
+/// The role that a call needs.
+pub(crate) fn role_of(call: &wire::Call) -> u32 {
+    use wire::Call;
+    match call {
+        Call::Segment | Call::TableCopy(_) | Call::Query(_) => wire::ROLE_MIRROR,
+        Call::Lane | Call::RetireLane(_) | Call::Settled { .. } | Call::Result { .. } => {
+            wire::ROLE_PRODUCER
+        }
+        Call::Events | Call::Notify(_) | Call::History { .. } => wire::ROLE_SUBSCRIBER,
+        Call::Status | Call::Check | Call::Backup(_) => wire::ROLE_ADMIN,
+    }
+}

@@ -1,0 +1,206 @@
+//! One running daemon, embeddable: a configuration goes in, threads that serve it run until it is
+//! stopped. It touches nothing global: no signals, no logger, so that several can live in one process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use shmirror_shm::snapshot::Segment;
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::control::socket::ControlSocket;
+use crate::error::DaemonError;
+use crate::exchange::{ControlMail, Post, mailbox};
+use crate::instance::{Descriptors, Instance, Published};
+use crate::pipeline::mail::PipelineMail;
+use crate::pipeline::{Foundation, Pipeline};
+use crate::readers::Readers;
+use crate::recovery;
+
+/// A running daemon. Dropping it stops it as [`Daemon::stop`] does.
+pub struct Daemon {
+    instance: Arc<Instance>,
+    pipeline: Part<PipelineMail>,
+    control: Part<ControlMail>,
+    /// Disconnected when the pipeline has ended.
+    ended: Receiver<()>,
+}
+
+struct Part<T> {
+    post: Post<T>,
+    thread: Option<JoinHandle<Result<(), DaemonError>>>,
+}
+
+impl Daemon {
+    /// Opens the store, or makes it where there is none, and serves it. Returns when clients can
+    /// attach.
+    ///
+    /// # Errors
+    /// A data directory that is in use or not ours, a wrong or missing key, a damaged store, no
+    /// memory, a socket that cannot be made. The store is left as it was.
+    pub fn start(config: Config) -> Result<Self, DaemonError> {
+        Self::start_logged(config, || Ok(()))
+    }
+
+    /// As [`Daemon::start`]; `opened` is called once the data directory is known to be ours.
+    pub(crate) fn start_logged(
+        config: Config,
+        opened: impl FnOnce() -> Result<(), DaemonError>,
+    ) -> Result<Self, DaemonError> {
+        let started = Instant::now();
+        config.check().map_err(|message| {
+            let file = config.data.join(crate::config::FILE_NAME);
+            DaemonError::Config { file, message }
+        })?;
+        let (id, foundation) = recovery::recover(&config, opened)?;
+        let socket = ControlSocket::bind(&config.socket_path())?;
+        let readers = Arc::new(Readers::open(&foundation.store)?);
+        let instance = Arc::new(Instance {
+            id,
+            socket: socket.path().to_owned(),
+            pid: std::process::id(),
+            uid: rustix::process::geteuid().as_raw(),
+            started,
+            published: Published::new(descriptors(&foundation)?),
+            config,
+        });
+        tracing::info!(
+            revision = foundation.newest_revision,
+            generation = foundation.segment.generation(),
+            locked = foundation.segment.locked(),
+            "recovered in {} ms; decrypted memory stays out of core dumps{}",
+            started.elapsed().as_millis(),
+            if foundation.segment.locked() { " and out of swap" } else { ", and may be swapped" },
+        );
+        let (to_control, control_mail) = mailbox()?;
+        let (to_pipeline, pipeline_mail) = mailbox()?;
+        let pipeline = Pipeline::new(
+            Arc::clone(&instance),
+            foundation,
+            Arc::clone(&readers),
+            pipeline_mail,
+            to_control.clone(),
+        )?;
+        let control = Control::new(
+            Arc::clone(&instance),
+            socket,
+            (to_control.clone(), control_mail),
+            to_pipeline.clone(),
+            readers,
+        )?;
+        let (alive, ended) = bounded(0);
+        let pipeline = spawn("pipeline", alive, move || pipeline.run())?;
+        let mut daemon = Self {
+            instance,
+            pipeline: Part { post: to_pipeline, thread: Some(pipeline) },
+            control: Part { post: to_control, thread: None },
+            ended,
+        };
+        let (alive, _) = bounded(0);
+        daemon.control.thread = Some(spawn("control", alive, move || control.run())?);
+        Ok(daemon)
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> &Path {
+        &self.instance.socket
+    }
+
+    /// The instance's name.
+    pub fn name(&self) -> &str {
+        &self.instance.config.instance.name
+    }
+
+    /// Takes no more attaches, commits and answers everything that producers have submitted, and
+    /// ends.
+    ///
+    /// # Errors
+    /// What a thread of the daemon ended with.
+    pub fn stop(mut self) -> Result<(), DaemonError> {
+        self.end()
+    }
+
+    /// Waits until the daemon ends by itself, which it does only when it cannot go on.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub fn wait(mut self) -> Result<(), DaemonError> {
+        // Nothing is ever sent: the receiver wakes when the sender is gone.
+        let _ = self.ended.recv();
+        self.end()
+    }
+
+    /// Becomes ready when the daemon has ended by itself.
+    pub(crate) fn ended(&self) -> &Receiver<()> {
+        &self.ended
+    }
+
+    fn end(&mut self) -> Result<(), DaemonError> {
+        self.control.post.send(ControlMail::Closing);
+        self.pipeline.post.send(PipelineMail::Stop);
+        let pipeline = self.pipeline.join("pipeline");
+        self.control.post.send(ControlMail::End);
+        let control = self.control.join("control");
+        pipeline.and(control)
+    }
+}
+
+impl std::fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Daemon")
+            .field("name", &self.name())
+            .field("socket", &self.socket())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "the daemon ended with an error");
+        }
+    }
+}
+
+impl<T> Part<T> {
+    fn join(&mut self, name: &'static str) -> Result<(), DaemonError> {
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(DaemonError::Thread(name)),
+        }
+    }
+}
+
+/// A thread that holds `alive` as long as it runs.
+fn spawn(
+    name: &'static str,
+    alive: Sender<()>,
+    body: impl FnOnce() -> Result<(), DaemonError> + Send + 'static,
+) -> Result<JoinHandle<Result<(), DaemonError>>, DaemonError> {
+    let body = move || {
+        let _alive = alive;
+        body()
+    };
+    std::thread::Builder::new()
+        .name(format!("shmirror-{name}"))
+        .spawn(body)
+        .map_err(|source| DaemonError::System { what: "start a thread", source })
+}
+
+/// What clients are handed of a fresh foundation.
+fn descriptors(foundation: &Foundation) -> Result<Descriptors, DaemonError> {
+    let region = foundation.segment.region();
+    let events = foundation.events.region();
+    Ok(Descriptors {
+        segment: Segment::open(Arc::clone(region))?,
+        segment_fd: region.read_only_descriptor()?,
+        segment_bytes: region.len(),
+        events_fd: Arc::new(events.read_only_descriptor()?),
+        events_generation: foundation.segment.generation(),
+        events_bytes: events.len(),
+    })
+}

@@ -1,0 +1,137 @@
+//! Stage 2, apply: each request of the [`Batch`] runs in the working copy, where SQLite holds it to
+//! all rules; out comes [`Applied`], a group of changes with revisions, and the verdicts.
+
+use shmirror_shm::key::Key;
+use shmirror_shm::record::{RecordHeader, encode_schema};
+use shmirror_shm::snapshot::SegmentWriter;
+
+use super::Pipeline;
+use super::batch::{Batch, Taken};
+use super::group::{Accepted, Group, Verdict};
+use crate::apply::{self, Budget, RowRevisions, SchemaDelta};
+use crate::clock;
+use crate::refusal::Refusal;
+
+/// Bytes of records after which a group takes no further request.
+const RECORD_BYTES: usize = 32 << 20;
+
+/// A group that SQLite's rules accepted; the working copy holds it uncommitted.
+pub(super) struct Applied {
+    group: Group,
+}
+
+impl Applied {
+    /// For the next stage.
+    pub fn into_group(self) -> Group {
+        self.group
+    }
+}
+
+/// Revisions as a transaction within a group sees them.
+struct Seen<'a> {
+    group: &'a Group,
+    segment: &'a SegmentWriter,
+}
+
+impl RowRevisions for Seen<'_> {
+    fn revision_of(&self, table: u32, key: &Key) -> Option<u64> {
+        match self.group.identity_of(table, key) {
+            Some(within) => within.map(|(_, revision)| revision),
+            None => self.segment.find(table, key).map(|located| located.revision),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Applies what of the batch fits into one group; the rest is carried to the next.
+    pub(super) fn apply(&mut self, batch: Batch) -> Applied {
+        self.last_at_us = clock::now_us().max(self.last_at_us);
+        let mut group = Group::new(self.newest_revision, self.next_birth, self.last_at_us);
+        if let Err(error) = self.working.begin_group() {
+            group.poison = Some(Refusal::internal(&error));
+        }
+        let mut requests = batch.into_requests();
+        while let Some(taken) = requests.pop_front() {
+            self.apply_one(taken, &mut group);
+            // A schema change, or a failure of the working copy itself, ends the group.
+            let full = group.records.len() * 8 > RECORD_BYTES;
+            if full || group.schema.is_some() || group.poison.is_some() {
+                break;
+            }
+            self.beat();
+        }
+        while let Some(taken) = requests.pop_back() {
+            self.carry.push_front(taken);
+        }
+        Applied { group }
+    }
+
+    fn apply_one(&mut self, taken: Taken, group: &mut Group) {
+        let Taken { lane, ticket, uid, pid, request, .. } = taken;
+        let origin = RecordHeader {
+            revision: group.newest + 1,
+            at_us: group.at_us,
+            uid,
+            pid,
+            lane,
+            ticket,
+            ..RecordHeader::default()
+        };
+        let outcome = request.and_then(|request| {
+            let time = self.instance.config.limits.transaction_time;
+            let budget = Budget { time, ..Budget::default() };
+            let seen = Seen { group, segment: &self.segment };
+            let applied = self.working.apply(&request, &seen, &budget)?;
+            Ok(self.take_changes(applied, &origin, group))
+        });
+        if group.newest == origin.revision {
+            group.first_change.get_or_insert(group.verdicts.len());
+        }
+        group.verdicts.push(Verdict { lane, ticket, uid, outcome });
+        if let Some(why) = self.working.broken() {
+            tracing::error!(why, "the working copy failed; the group is taken back");
+            group.poison = Some(Refusal::internal(&why));
+        }
+    }
+
+    /// Moves the changes of one transaction into the group and gives it its revision, if it changed
+    /// anything.
+    fn take_changes(
+        &self,
+        applied: apply::Applied,
+        origin: &RecordHeader,
+        group: &mut Group,
+    ) -> Accepted {
+        let mut last = None;
+        if let Some(schema) = applied.schema {
+            last = Some(group.records.len());
+            match schema.catalogue.to_bytes() {
+                Ok(archive) => {
+                    encode_schema(&archive, subject(&schema), *origin, &mut group.records);
+                }
+                Err(error) => group.poison = Some(Refusal::internal(&error)),
+            }
+            group.schema = Some(schema);
+        }
+        for delta in applied.changes.iter() {
+            let found = self.segment.find(delta.table, &delta.key);
+            last = Some(group.records.len());
+            group.change(delta, found.map(|located| located.birth), origin);
+        }
+        if let Some(start) = last {
+            group.mark_last(start);
+            group.newest = origin.revision;
+        }
+        Accepted { revision: group.newest, changes: applied.count, sets: applied.results }
+    }
+}
+
+/// The table that a change of schema is about; 0 where there are several, or none.
+fn subject(schema: &SchemaDelta) -> u32 {
+    let dropped = schema.dropped.iter().map(|(table, _)| table);
+    let mut about = schema.created.iter().chain(&schema.reshaped).chain(dropped);
+    match (about.next(), about.next()) {
+        (Some(one), None) => *one,
+        _ => 0,
+    }
+}

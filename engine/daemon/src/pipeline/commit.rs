@@ -1,0 +1,66 @@
+//! Stage 4, commit: a [`Prepared`] group becomes durable in the store, then definite in the working
+//! copy; a [`Committed`] one comes out. Only this stage can make one.
+
+use shmirror_store::Group as StoreGroup;
+
+use super::Pipeline;
+use super::group::Group;
+use super::reserve::{Prepared, Reserved};
+use crate::refusal::{Refusal, Refused};
+
+/// Rows that await the checkpoint before commits begin to pay for it.
+const DIRTY_HIGH: usize = 200_000;
+/// Rows that a commit checkpoints then.
+const DIRTY_STEP: usize = 4_096;
+
+/// A group that is durable: no failure can take it back, and it must be published.
+pub(super) struct Committed {
+    group: Group,
+    reserved: Reserved,
+}
+
+impl Committed {
+    /// For the next stage.
+    pub fn into_parts(self) -> (Group, Reserved) {
+        (self.group, self.reserved)
+    }
+}
+
+impl Pipeline {
+    /// Commits the group. If the store cannot, nothing of it remains anywhere.
+    pub(super) fn commit(&mut self, prepared: Prepared) -> Result<Committed, Refused> {
+        let (group, reserved) = prepared.into_parts();
+        if group.is_unchanged() {
+            self.settle_working_copy();
+            return Ok(Committed { group, reserved });
+        }
+        let durable = self.store.commit(&StoreGroup {
+            first_revision: group.base + 1,
+            last_revision: group.newest,
+            at_us: group.at_us,
+            records: &group.records,
+            catalogue: group.schema.as_ref().map(|s| &*s.catalogue),
+            next_birth: group.next_birth,
+        });
+        if let Err(error) = durable {
+            tracing::error!(%error, first = group.base + 1, last = group.newest, "commit failed");
+            self.give_back(reserved);
+            return Err(self.refuse(group, Refusal::store(&error)));
+        }
+        self.settle_working_copy();
+        self.newest_revision = group.newest;
+        self.next_birth = group.next_birth;
+        if self.store.dirty_rows() > DIRTY_HIGH {
+            self.checkpoint(DIRTY_STEP);
+        }
+        Ok(Committed { group, reserved })
+    }
+
+    /// The working copy keeps the group. Where it cannot, the group is durable all the same: it is
+    /// published, and the working copy is made anew from what is published then.
+    fn settle_working_copy(&mut self) {
+        if let Err(error) = self.working.commit_group() {
+            tracing::error!(%error, "the working copy failed");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The next generation of the segment: a larger one with all that is published, to which readers
+//! move by themselves. The same path as a restart, without the restart.
+
+use std::sync::Arc;
+
+use shmirror_shm::snapshot::{Segment, SegmentWriter};
+
+use super::Pipeline;
+use crate::clock;
+use crate::error::DaemonError;
+use crate::instance::Descriptors;
+
+impl Pipeline {
+    /// Replaces the segment by one with room for `needed` bytes and more. On an error the present
+    /// one stays in use.
+    pub(super) fn next_generation(&mut self, needed: u64) -> Result<(), DaemonError> {
+        let reserve = needed.max(self.segment.reserve_bytes()).saturating_mul(2);
+        let generation = self.store.next_generation()?;
+        let mut next = SegmentWriter::create(self.instance.id, generation, reserve)?;
+        self.segment.rebuild_into(&mut next)?;
+        let catalogue = next.prepare_catalogue(&self.catalogue)?;
+        next.publish_catalogue(catalogue, self.newest_revision);
+        next.set_heartbeat(clock::monotonic_ns());
+        let present = self.instance.published.current();
+        let descriptors = Descriptors {
+            segment: Segment::open(Arc::clone(next.region()))?,
+            segment_fd: next.region().read_only_descriptor()?,
+            segment_bytes: next.region().len(),
+            events_fd: Arc::clone(&present.events_fd),
+            events_generation: present.events_generation,
+            events_bytes: present.events_bytes,
+        };
+        // First who attaches gets the next one, then the present one sends its readers there.
+        self.instance.published.replace(descriptors);
+        self.segment.retire();
+        self.segment = next;
+        tracing::info!(generation, reserve, "the segment was full; the next generation follows it");
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! One group commit in the making: what its transactions changed so far, and each one's verdict.
+//!
+//! Flow: row changes of one transaction after another go in; records for log and events, and the
+//! last image of each row for the segment, come out. Later transactions of a group see the births
+//! and revisions that earlier ones gave.
+
+use std::collections::HashMap;
+
+use shmirror_shm::image::Image;
+use shmirror_shm::key::Key;
+use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, RowRecord};
+use shmirror_shm::request::ResultSet;
+use shmirror_shm::snapshot::RowChange;
+
+use crate::apply::{Reject, RowDelta, SchemaDelta};
+use crate::refusal::Refusal;
+
+/// What became of one request.
+pub(crate) struct Verdict {
+    pub lane: u64,
+    pub ticket: u64,
+    pub uid: u32,
+    pub outcome: Result<Accepted, Reject>,
+}
+
+/// What a request that was not rejected comes to.
+pub(crate) struct Accepted {
+    /// Its revision, or the newest where it changed nothing.
+    pub revision: u64,
+    /// Rows changed.
+    pub changes: u64,
+    /// What its SELECTs and RETURNINGs yielded.
+    pub sets: Vec<ResultSet>,
+}
+
+/// The last state that the group gives to a row.
+struct Row {
+    table: u32,
+    shape: u32,
+    key: Key,
+    birth: u64,
+    revision: u64,
+    image: Option<Image>,
+    /// The segment has it, so its deletion must be published.
+    published: bool,
+}
+
+/// A group: transactions with consecutive revisions that become durable at once.
+pub(super) struct Group {
+    /// Newest revision before it.
+    pub base: u64,
+    /// Newest revision of it.
+    pub newest: u64,
+    /// The next row number.
+    pub next_birth: u64,
+    /// When it is committed.
+    pub at_us: i64,
+    /// Records of all of its transactions, in order.
+    pub records: Vec<u64>,
+    /// In the order of the requests.
+    pub verdicts: Vec<Verdict>,
+    /// The verdict of the first transaction that changed something.
+    pub first_change: Option<usize>,
+    /// The change of schema; it ends its group.
+    pub schema: Option<SchemaDelta>,
+    /// Why the group as a whole cannot go on, where it cannot.
+    pub poison: Option<Refusal>,
+    rows: Vec<Row>,
+    index: HashMap<u32, HashMap<Key, usize>>,
+}
+
+impl Group {
+    pub fn new(base: u64, next_birth: u64, at_us: i64) -> Self {
+        Self {
+            base,
+            newest: base,
+            next_birth,
+            at_us,
+            records: Vec::new(),
+            verdicts: Vec::new(),
+            first_change: None,
+            schema: None,
+            poison: None,
+            rows: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+
+    /// Birth and revision of a row that the group changed: `Some(None)` where it deleted it, `None`
+    /// where it did not touch it.
+    pub fn identity_of(&self, table: u32, key: &Key) -> Option<Option<(u64, u64)>> {
+        let row = &self.rows[*self.index.get(&table)?.get(key)?];
+        Some(row.image.as_ref().map(|_| (row.birth, row.revision)))
+    }
+
+    /// Adds one row's net change by a transaction of `origin`. `birth` is what the segment has for
+    /// the row, where it has it.
+    pub fn change(&mut self, delta: &RowDelta, birth: Option<u64>, origin: &RecordHeader) {
+        let at = self.index.get(&delta.table).and_then(|keys| keys.get(&delta.key)).copied();
+        let published = at.map_or(birth.is_some(), |at| self.rows[at].published);
+        let present = at.map_or(birth, |at| {
+            let row = &self.rows[at];
+            row.image.as_ref().map(|_| row.birth)
+        });
+        let birth = match (delta.operation, present) {
+            (Operation::Update | Operation::Delete, Some(birth)) => birth,
+            _ => {
+                self.next_birth += 1;
+                self.next_birth - 1
+            }
+        };
+        let columns = usize::from(delta.columns);
+        let record = RowRecord {
+            operation: delta.operation,
+            table: (delta.table, delta.shape),
+            birth,
+            revision: origin.revision,
+            origin: *origin,
+            changed: delta.changed.words(columns),
+            key: delta.key_image.as_ref(),
+            row: delta.image.as_ref().map(Image::as_ref),
+            columns,
+        };
+        record.encode(&mut self.records);
+        let row = Row {
+            table: delta.table,
+            shape: delta.shape,
+            key: delta.key.clone(),
+            birth,
+            revision: origin.revision,
+            image: delta.image.clone(),
+            published,
+        };
+        match at {
+            Some(at) => self.rows[at] = row,
+            None => {
+                let keys = self.index.entry(row.table).or_default();
+                keys.insert(row.key.clone(), self.rows.len());
+                self.rows.push(row);
+            }
+        }
+    }
+
+    /// Marks the record that begins at word `start` as its transaction's last.
+    pub fn mark_last(&mut self, start: usize) {
+        // The flags are the top byte of the header's first word.
+        if let Some(word) = self.records.get_mut(start) {
+            *word |= u64::from(FLAG_LAST) << 56;
+        }
+    }
+
+    /// What the segment is to get: the last state of each row, tables in `without` left out.
+    pub fn take_rows(&mut self, without: &[u32]) -> Vec<RowChange> {
+        std::mem::take(&mut self.rows)
+            .into_iter()
+            .filter(|row| (row.image.is_some() || row.published) && !without.contains(&row.table))
+            .map(|row| RowChange {
+                table: row.table,
+                shape: row.shape,
+                key: row.key,
+                birth: row.birth,
+                revision: row.revision,
+                image: row.image,
+            })
+            .collect()
+    }
+
+    /// Ids of the tables whose rows changed.
+    pub fn tables(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.index.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Whether nothing of it has to be committed.
+    pub fn is_unchanged(&self) -> bool {
+        self.newest == self.base
+    }
+}

@@ -1,0 +1,268 @@
+//! The requests lanes of all producers: one for each owner, drained in fair shares.
+//!
+//! Flow: an attach makes or finds the owner's lane → requests are taken in turns → outcomes go back
+//! into the lane that a request came from. A lane whose records are malformed, or whose mutex is
+//! stuck, is retired at a definite cursor: everything up to it was taken and is answered, nothing
+//! behind it ever is. What was taken stays answerable until it is answered.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll;
+use serde_json::{Value as Json, json};
+use shmirror_shm::lane::{RawOutcome, RawRequest, RequestsConsumer};
+use shmirror_shm::limits;
+use shmirror_shm::wire::{Answer, RefuseCode};
+
+use crate::access::Peer;
+use crate::exchange::Reply;
+use crate::logging::COMM;
+
+/// Requests that one lane may give before the next has its turn.
+const SHARE: usize = 64;
+/// Bytes that one lane may give before the next has its turn.
+const SHARE_BYTES: usize = 1 << 20;
+
+/// Whose lane it is: processes of one uid in one PID namespace share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    uid: u32,
+    pid_namespace: u64,
+}
+
+struct Lane {
+    id: u64,
+    owner: Owner,
+    consumer: RequestsConsumer,
+    connections: HashSet<u64>,
+    /// Requests taken and not yet answered.
+    unanswered: usize,
+    retired: bool,
+    taken: u64,
+    committed: u64,
+    rejected: u64,
+}
+
+/// A request as it came, and where it came from.
+pub(super) struct Raw {
+    pub lane: u64,
+    pub uid: u32,
+    pub request: RawRequest,
+}
+
+/// All lanes of the instance.
+pub(crate) struct Lanes {
+    lanes: Vec<Lane>,
+    turn: usize,
+    bytes: u64,
+}
+
+impl Lanes {
+    /// No lanes yet; each will have `bytes`.
+    pub fn new(bytes: u64) -> Self {
+        Self { lanes: Vec::new(), turn: 0, bytes }
+    }
+
+    /// The lane of the peer, for `connection`; made if there is none.
+    pub fn attach(&mut self, peer: &Peer, connection: u64, epoll: &OwnedFd) -> Reply {
+        let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
+        let found = self.lanes.iter().position(|l| l.owner == owner && !l.retired);
+        let index = match found.map_or_else(|| self.make(owner, epoll), Ok) {
+            Ok(index) => index,
+            Err(answer) => return (answer, vec![]),
+        };
+        let lane = &mut self.lanes[index];
+        let descriptors = (|| {
+            let memory = lane.consumer.region().read_write_descriptor()?;
+            let bell = lane.consumer.doorbell().try_clone_to_owned();
+            Ok::<_, shmirror_shm::ShmError>((memory, bell))
+        })();
+        let message = match descriptors {
+            Ok((memory, Ok(bell))) => {
+                lane.connections.insert(connection);
+                let bytes = lane.consumer.region().len();
+                return (Answer::Lane { lane: lane.id, bytes }, vec![memory, bell]);
+            }
+            Ok((_, Err(error))) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        (Answer::Refused { code: RefuseCode::Internal, message }, vec![])
+    }
+
+    /// Retires the peer's lane `id`, if it is still its present one, and hands out a fresh one.
+    pub fn retire(&mut self, peer: &Peer, id: u64, connection: u64, epoll: &OwnedFd) -> Reply {
+        let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
+        if let Some(lane) = self.lanes.iter_mut().find(|l| l.id == id && l.owner == owner) {
+            lane.retire("a producer holds its mutex and does not go on");
+            self.drop_done();
+        }
+        self.attach(peer, connection, epoll)
+    }
+
+    fn make(&mut self, owner: Owner, epoll: &OwnedFd) -> Result<usize, Answer> {
+        let refused = |code, message| Answer::Refused { code, message };
+        let present = |lanes: &[Lane]| lanes.iter().filter(|l| !l.retired).count();
+        if present(&self.lanes) >= limits::LANES {
+            // The lane of an owner that has gone makes room.
+            let idle = self.lanes.iter_mut().find(|l| {
+                !l.retired && l.connections.is_empty() && l.unanswered == 0 && !l.consumer.pending()
+            });
+            let Some(idle) = idle else {
+                let message = format!("{} requests lanes are in use, the limit", limits::LANES);
+                return Err(refused(RefuseCode::Limit, message));
+            };
+            idle.retire("its owner is gone and another needs the place");
+            self.drop_done();
+        }
+        let id = random_id().map_err(|e| refused(RefuseCode::Internal, e))?;
+        let consumer = RequestsConsumer::create(id, self.bytes)
+            .map_err(|e| refused(RefuseCode::Internal, e.to_string()))?;
+        // Edge-triggered, so that the doorbell is never read: its producers share it and could make
+        // a read wait.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(epoll, consumer.doorbell(), epoll::EventData::new_u64(id), flags)
+            .map_err(|e| refused(RefuseCode::Internal, format!("watch a doorbell: {e}")))?;
+        tracing::info!(target: COMM, lane = id, uid = owner.uid, "requests lane made");
+        self.lanes.push(Lane {
+            id,
+            owner,
+            consumer,
+            connections: HashSet::new(),
+            unanswered: 0,
+            retired: false,
+            taken: 0,
+            committed: 0,
+            rejected: 0,
+        });
+        Ok(self.lanes.len() - 1)
+    }
+
+    /// A connection is gone.
+    pub fn detached(&mut self, connection: u64) {
+        for lane in &mut self.lanes {
+            lane.connections.remove(&connection);
+        }
+    }
+
+    /// Takes requests, lane by lane in turn, until none is left or there are enough.
+    pub(super) fn take(&mut self, most: usize, most_bytes: usize, out: &mut impl Extend<Raw>) {
+        let (mut count, mut bytes, mut idle) = (0, 0, 0);
+        let lanes = self.lanes.len();
+        while idle < lanes && count < most && bytes < most_bytes {
+            self.turn = (self.turn + 1) % lanes;
+            let lane = &mut self.lanes[self.turn];
+            let (before, bytes_before) = (count, bytes);
+            while !lane.retired
+                && count < most
+                && bytes < most_bytes
+                && count - before < SHARE
+                && bytes - bytes_before < SHARE_BYTES
+            {
+                match lane.consumer.next() {
+                    Ok(Some(request)) => {
+                        count += 1;
+                        bytes += request.payload.len();
+                        lane.taken += 1;
+                        lane.unanswered += 1;
+                        out.extend([Raw { lane: lane.id, uid: lane.owner.uid, request }]);
+                    }
+                    Ok(None) => break,
+                    Err(corrupt) => {
+                        tracing::warn!(target: COMM, lane = lane.id, %corrupt, "lane is corrupt");
+                        lane.retire("it is corrupt");
+                    }
+                }
+            }
+            if count == before {
+                idle += 1;
+            } else {
+                idle = 0;
+                // What was copied out is the producers' space again.
+                lane.consumer.release();
+            }
+        }
+        self.drop_done();
+    }
+
+    /// Whether any lane has a request.
+    pub fn any_pending(&self) -> bool {
+        self.lanes.iter().any(|l| !l.retired && l.consumer.pending())
+    }
+
+    /// Whether producers must ring the doorbell.
+    pub fn set_asleep(&self, asleep: bool) {
+        self.lanes.iter().filter(|l| !l.retired).for_each(|l| l.consumer.set_asleep(asleep));
+    }
+
+    /// Tells the producer what became of its ticket.
+    pub fn answer(&mut self, id: u64, outcome: &RawOutcome) {
+        if let Some(lane) = self.lanes.iter_mut().find(|l| l.id == id) {
+            lane.consumer.answer(outcome);
+            lane.unanswered = lane.unanswered.saturating_sub(1);
+            if outcome.committed {
+                lane.committed += 1;
+            } else {
+                lane.rejected += 1;
+            }
+        }
+    }
+
+    /// Whether this lane is still drained, so that a ticket in it may yet be committed.
+    pub fn is_live(&self, id: u64) -> bool {
+        self.lanes.iter().any(|l| l.id == id && !l.retired)
+    }
+
+    /// Lets go of retired lanes whose requests are all answered. Their memory stays as long as a
+    /// producer maps it, outcomes included.
+    pub fn drop_done(&mut self) {
+        self.lanes.retain(|l| !l.retired || l.unanswered > 0);
+    }
+
+    /// Takes no more from any lane, and says so in each.
+    pub fn retire_all(&mut self) {
+        for lane in &mut self.lanes {
+            lane.retire("the daemon stops");
+        }
+    }
+
+    /// For the status.
+    pub fn status(&self) -> Json {
+        let lane = |l: &Lane| {
+            json!({
+                "id": format!("{:016x}", l.id),
+                "uid": l.owner.uid,
+                "submitted": l.taken,
+                "committed": l.committed,
+                "rejected": l.rejected,
+                "pending": l.unanswered > 0 || l.consumer.pending(),
+                "producers": l.connections.len(),
+            })
+        };
+        self.lanes.iter().filter(|l| !l.retired).map(lane).collect()
+    }
+}
+
+impl Lane {
+    fn retire(&mut self, why: &str) {
+        if !self.retired {
+            self.retired = true;
+            let cursor = self.consumer.retire();
+            tracing::info!(target: COMM, lane = self.id, cursor, "requests lane retired: {why}");
+        }
+    }
+}
+
+/// A lane id: random, so that one of an earlier daemon is never met again.
+fn random_id() -> Result<u64, String> {
+    loop {
+        let mut bytes = [0u8; 8];
+        getrandom::fill(&mut bytes).map_err(|e| format!("no random lane id: {e}"))?;
+        let id = u64::from_ne_bytes(bytes);
+        if id > MAIL_TOKEN {
+            return Ok(id);
+        }
+    }
+}
+
+/// The epoll token of the pipeline's mailbox; every lane id is larger.
+pub(super) const MAIL_TOKEN: u64 = 0;

@@ -1,0 +1,86 @@
+//! What the control thread asks of the pipeline. It is answered between two groups, so every
+//! answer is of one revision, and nothing of a group is ever half seen.
+
+use crossbeam_channel::Sender;
+use shmirror_store::LogReader;
+
+use crate::access::Peer;
+use crate::check;
+use crate::exchange::ReplyTo;
+use crate::pipeline::bells::Ends;
+
+/// Mail for the pipeline thread.
+pub(crate) enum PipelineMail {
+    /// A producer wants the lane of its owner.
+    Lane {
+        /// Who.
+        peer: Peer,
+        /// Where the descriptors go.
+        to: ReplyTo,
+    },
+    /// A producer says that the mutex of this lane is stuck.
+    RetireLane {
+        /// Who.
+        peer: Peer,
+        /// The lane's id.
+        lane: u64,
+        /// Where the descriptors of the fresh lane go.
+        to: ReplyTo,
+    },
+    /// What became of a ticket of an earlier daemon, or of a lane that was retired.
+    Settled {
+        /// The lane's id.
+        lane: u64,
+        /// The ticket.
+        ticket: u64,
+        /// Where the answer goes.
+        to: ReplyTo,
+    },
+    /// Result rows or the whole message of a ticket.
+    Result {
+        /// Who asks.
+        uid: u32,
+        /// The lane's id.
+        lane: u64,
+        /// The ticket.
+        ticket: u64,
+        /// Where the answer goes.
+        to: ReplyTo,
+    },
+    /// This connection wants its bell rung when one of these tables (all, where empty) changes.
+    Notify {
+        /// The connection.
+        connection: u64,
+        /// Table ids.
+        tables: Vec<u32>,
+        /// The daemon's end of its bell.
+        bell: Ends,
+    },
+    /// A copy of a table.
+    TableCopy {
+        /// Its id.
+        table: u32,
+        /// Where it goes.
+        to: ReplyTo,
+    },
+    /// The pipeline's part of the status.
+    Status {
+        /// Where it goes.
+        to: ReplyTo,
+    },
+    /// A check begins: fix store, segment and catalogue at one revision, and compare the working
+    /// copy.
+    Check {
+        /// The reader that is to hold the store's state.
+        reader: Box<LogReader>,
+        /// Where the checking worker waits.
+        to: Sender<check::Part>,
+    },
+    /// A connection is gone.
+    Detached {
+        /// The connection.
+        connection: u64,
+    },
+    /// Drain the lanes, answer, and end.
+    Stop,
+}

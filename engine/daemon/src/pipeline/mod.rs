@@ -1,0 +1,195 @@
+//! The pipeline thread: the one way from a request to what readers see.
+//!
+//! ```text
+//! collect ─► apply ─► reserve ─► commit ─► publish ─► announce ─► acknowledge
+//!  Batch     Applied  Prepared   Committed Published  Announced
+//! ```
+//! Each stage consumes the token of the stage before it, and only a stage's own module can make its
+//! token. So a row that is not durable cannot be published, and an outcome cannot be told before
+//! its rows are visible: neither compiles. A group that cannot be reserved or committed is taken
+//! back from the working copy and refused as a whole; nothing of it was seen.
+
+mod acknowledge;
+mod announce;
+mod apply;
+mod background;
+mod batch;
+pub(crate) mod bells;
+mod checking;
+mod commit;
+mod generation;
+mod group;
+mod lanes;
+pub(crate) mod mail;
+mod publish;
+mod questions;
+mod remake;
+mod reserve;
+mod stash;
+mod status;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::event::epoll;
+use shmirror_shm::Region;
+use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::lane::{EventsReader, EventsWriter};
+use shmirror_shm::snapshot::SegmentWriter;
+use shmirror_store::Store;
+
+use self::background::Background;
+use self::batch::Taken;
+use self::bells::Bells;
+use self::checking::Checking;
+use self::group::Group;
+use self::lanes::{Lanes, MAIL_TOKEN};
+use self::mail::PipelineMail;
+use self::stash::Stash;
+use crate::apply::WorkingCopy;
+use crate::clock;
+use crate::error::DaemonError;
+use crate::exchange::{ControlMail, Mailbox, Post};
+use crate::instance::Instance;
+use crate::readers::Readers;
+use crate::refusal::{Refusal, Refused};
+
+/// What the pipeline begins with: the state that recovery made.
+pub(crate) struct Foundation {
+    pub store: Store,
+    pub working: WorkingCopy,
+    pub segment: SegmentWriter,
+    pub events: EventsWriter,
+    pub catalogue: Arc<Catalogue>,
+    pub newest_revision: u64,
+    pub next_birth: u64,
+}
+
+/// Everything that the pipeline thread owns.
+pub(crate) struct Pipeline {
+    instance: Arc<Instance>,
+    readers: Arc<Readers>,
+    store: Store,
+    working: WorkingCopy,
+    segment: SegmentWriter,
+    events: EventsWriter,
+    /// The lane as its readers see it.
+    events_view: EventsReader,
+    lanes: Lanes,
+    bells: Bells,
+    stash: Stash,
+    background: Background,
+    checking: Option<Checking>,
+    mailbox: Mailbox<PipelineMail>,
+    control: Post<ControlMail>,
+    epoll: OwnedFd,
+    /// Requests taken from lanes and not yet in a group.
+    carry: VecDeque<Taken>,
+    catalogue: Arc<Catalogue>,
+    newest_revision: u64,
+    next_birth: u64,
+    last_at_us: i64,
+    last_beat: Instant,
+    last_work: Instant,
+    /// Whether spinning can pay: another processor may bring work meanwhile.
+    spins: bool,
+    stopping: Option<Instant>,
+    /// Why the pipeline cannot go on.
+    failure: Option<DaemonError>,
+}
+
+impl Pipeline {
+    /// A pipeline on `foundation`.
+    pub fn new(
+        instance: Arc<Instance>,
+        foundation: Foundation,
+        readers: Arc<Readers>,
+        mailbox: Mailbox<PipelineMail>,
+        control: Post<ControlMail>,
+    ) -> Result<Self, DaemonError> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(DaemonError::system("make an epoll set"))?;
+        let data = epoll::EventData::new_u64(MAIL_TOKEN);
+        epoll::add(&epoll, mailbox.as_fd(), data, epoll::EventFlags::IN)
+            .map_err(DaemonError::system("watch the pipeline's mail"))?;
+        let Foundation { store, working, segment, events, catalogue, newest_revision, next_birth } =
+            foundation;
+        segment.set_heartbeat(clock::monotonic_ns());
+        let events_memory = events.region().read_only_descriptor()?;
+        let events_memory = Region::map_read_only(events_memory, events.region().len())?;
+        let events_view = EventsReader::open(Arc::new(events_memory))?;
+        Ok(Self {
+            lanes: Lanes::new(instance.config.lanes.requests_bytes),
+            instance,
+            readers,
+            store,
+            working,
+            segment,
+            events,
+            events_view,
+            bells: Bells::default(),
+            stash: Stash::default(),
+            background: Background::default(),
+            checking: None,
+            mailbox,
+            control,
+            epoll,
+            carry: VecDeque::new(),
+            catalogue,
+            newest_revision,
+            next_birth,
+            last_at_us: 0,
+            last_beat: Instant::now(),
+            last_work: Instant::now(),
+            spins: std::thread::available_parallelism().is_ok_and(|n| n.get() > 1),
+            stopping: None,
+            failure: None,
+        })
+    }
+
+    /// Serves until told to stop.
+    pub fn run(mut self) -> Result<(), DaemonError> {
+        while let Some(batch) = self.collect() {
+            let applied = self.apply(batch);
+            let Ok(prepared) = self.reserve(applied) else { continue };
+            let Ok(committed) = self.commit(prepared) else { continue };
+            let published = self.publish(committed);
+            let announced = self.announce(published);
+            self.acknowledge(announced);
+        }
+        self.finish()
+    }
+
+    /// Takes a group back: the working copy forgets it, and its producers are told. What was decided
+    /// before anything of the group had changed stands.
+    fn refuse(&mut self, group: Group, refusal: Refusal) -> Refused {
+        if let Err(error) = self.working.rollback_group() {
+            tracing::error!(%error, "the working copy failed");
+        }
+        let first = group.first_change.unwrap_or(usize::MAX);
+        for (i, mut verdict) in group.verdicts.into_iter().enumerate() {
+            if i >= first {
+                verdict.outcome = Err(refusal.reject());
+            }
+            self.answer(verdict);
+        }
+        self.lanes.drop_done();
+        Refused
+    }
+
+    /// Everything accepted is answered: the last beat, and the store is closed.
+    fn finish(mut self) -> Result<(), DaemonError> {
+        self.lanes.retire_all();
+        self.segment.set_heartbeat(clock::monotonic_ns());
+        let revision = self.newest_revision;
+        self.store.close()?;
+        if let Some(error) = self.failure {
+            tracing::error!(revision, %error, "the pipeline cannot go on");
+            return Err(error);
+        }
+        tracing::info!(revision, "the pipeline has stopped; everything accepted is committed");
+        Ok(())
+    }
+}

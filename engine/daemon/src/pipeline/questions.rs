@@ -1,0 +1,96 @@
+//! Answers to the control thread's mail, between two groups.
+
+use shmirror_shm::wire::{Answer, RefuseCode};
+
+use super::Pipeline;
+use super::mail::PipelineMail;
+use crate::exchange::{ControlMail, Reply, ReplyTo};
+use crate::memfd::SealedFile;
+
+impl Pipeline {
+    /// One piece of mail.
+    pub(super) fn attend(&mut self, mail: PipelineMail) {
+        match mail {
+            PipelineMail::Lane { peer, to } => {
+                let reply = self.lanes.attach(&peer, to.connection, &self.epoll);
+                self.reply(to, reply);
+            }
+            PipelineMail::RetireLane { peer, lane, to } => {
+                let reply = self.lanes.retire(&peer, lane, to.connection, &self.epoll);
+                self.reply(to, reply);
+            }
+            PipelineMail::Settled { lane, ticket, to } => self.settled(lane, ticket, to),
+            PipelineMail::Result { uid, lane, ticket, to } => {
+                let answer = self.stash.take((lane, ticket), uid);
+                self.reply(to, (answer, vec![]));
+            }
+            PipelineMail::Notify { connection, tables, bell } => {
+                self.bells.add(connection, tables, bell);
+            }
+            PipelineMail::TableCopy { table, to } => {
+                let reply = self.copy_table(table);
+                self.reply(to, reply);
+            }
+            PipelineMail::Status { to } => {
+                let status = self.status();
+                self.control.send(ControlMail::Status(to, status));
+            }
+            PipelineMail::Check { reader, to } => self.begin_check(*reader, to),
+            PipelineMail::Detached { connection } => {
+                self.bells.remove(connection);
+                self.lanes.detached(connection);
+            }
+            PipelineMail::Stop => {
+                self.stopping.get_or_insert_with(std::time::Instant::now);
+            }
+        }
+    }
+
+    fn reply(&self, to: ReplyTo, reply: Reply) {
+        self.control.send(ControlMail::Answer(to, reply));
+    }
+
+    /// The log knows what was committed. A ticket in a lane that is still drained is not settled:
+    /// to say that it was not committed would make its producer send it twice.
+    fn settled(&self, lane: u64, ticket: u64, to: ReplyTo) {
+        if self.lanes.is_live(lane) {
+            let message = format!("lane {lane:016x} is live: ticket {ticket} is answered there");
+            let code = RefuseCode::Malformed;
+            return self.reply(to, (Answer::Refused { code, message }, vec![]));
+        }
+        let readers = std::sync::Arc::clone(&self.readers);
+        let job = move || {
+            let answer = readers.with(|reader| match reader.settled(lane, ticket) {
+                Ok(found) => Answer::Settled(found),
+                Err(error) => {
+                    Answer::Refused { code: RefuseCode::Internal, message: error.to_string() }
+                }
+            });
+            (answer, vec![])
+        };
+        self.control.send(ControlMail::Work(to, Box::new(job)));
+    }
+
+    /// A copy of a table as of the newest revision, which no commit can move on meanwhile.
+    fn copy_table(&self, table: u32) -> Reply {
+        let Some(def) = self.catalogue.table_by_id(table) else {
+            let message = format!("there is no table with id {table}");
+            return (Answer::Refused { code: RefuseCode::UnknownTable, message }, vec![]);
+        };
+        let mut bytes = Vec::new();
+        let copied = self.segment.copy_table(def.id, &mut bytes).map_err(|e| e.to_string());
+        let revision = self.newest_revision;
+        let copied = copied.and_then(|rows| {
+            let mut file = SealedFile::create("shmirror-table").map_err(|e| e.to_string())?;
+            let sealed = file.write(&bytes).and_then(|()| file.seal());
+            sealed.map(|(fd, bytes)| (fd, rows, bytes)).map_err(|e| e.to_string())
+        });
+        match copied {
+            Ok((fd, rows, bytes)) => (Answer::TableCopy { revision, rows, bytes }, vec![fd]),
+            Err(error) => {
+                let message = format!("no memory for a copy of table {table}: {error}");
+                (Answer::Refused { code: RefuseCode::Internal, message }, vec![])
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Start: the store goes in; the working copy, the segment and the events lane come out, as of the
+//! newest committed revision.
+//!
+//! ```text
+//! store ─ opens every seal ─► batches of rows ─┬─► working copy (SQLite, in memory)
+//!                                              └─► segment
+//! ```
+//! The three run at once. Rows of a past shape go through the working copy first, which gives their
+//! new columns their values, and from there into the segment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use shmirror_shm::catalogue::{Catalogue, TableDef};
+use shmirror_shm::image::ImageRef;
+use shmirror_shm::key::{Key, KeyPart};
+use shmirror_shm::lane::EventsWriter;
+use shmirror_shm::snapshot::{RowChange, SegmentWriter};
+use shmirror_store::{KeyFile, Recovered, Store, StoreOptions, StoredRow};
+
+use crate::apply::WorkingCopy;
+use crate::config::{Config, Synchronous};
+use crate::error::DaemonError;
+use crate::pipeline::Foundation;
+
+/// Rows of one batch, at most.
+const BATCH_ROWS: usize = 4_096;
+/// Words of one batch, about.
+const BATCH_WORDS: usize = 1 << 17;
+/// Batches under way.
+const BATCHES: usize = 8;
+
+/// Opens the store of `config` and rebuilds everything from it. `opened` is called once it is clear
+/// that the data directory is ours. Returns the instance's id as well.
+pub(crate) fn recover(
+    config: &Config,
+    opened: impl FnOnce() -> Result<(), DaemonError>,
+) -> Result<([u8; 16], Foundation), DaemonError> {
+    let options = StoreOptions {
+        synchronous: match config.store.synchronous {
+            Synchronous::Full => shmirror_store::Synchronous::Full,
+            Synchronous::Normal => shmirror_store::Synchronous::Normal,
+        },
+        key: Some(Box::new(KeyFile::new(config.key_path()))),
+        log_keep: config.store.log_keep,
+        log_keep_bytes: config.store.log_keep_bytes,
+    };
+    let (mut store, recovered) = Store::open(&config.data, options)?;
+    opened()?;
+    let Recovered { instance, catalogue, newest_revision, next_birth, generation, .. } = recovered;
+    let catalogue = Arc::new(catalogue);
+    let reserve = config.segment.reserve.unwrap_or_else(default_reserve);
+    let mut segment = SegmentWriter::create(instance, generation, reserve)?;
+    for def in &catalogue.tables {
+        segment.create_table(def, 0)?;
+    }
+    let working = WorkingCopy::new(&catalogue)?;
+    let working = load(&mut store, working, &mut segment, &catalogue, newest_revision)?;
+    if let Some(pages) = config.store.max_pages {
+        store.limit_pages(pages)?;
+    }
+    let prepared = segment.prepare_catalogue(&catalogue)?;
+    segment.publish_catalogue(prepared, newest_revision);
+    let mut events = EventsWriter::create(generation, config.lanes.events_bytes)?;
+    events.start(newest_revision);
+    let foundation =
+        Foundation { store, working, segment, events, catalogue, newest_revision, next_birth };
+    Ok((instance, foundation))
+}
+
+/// The machine's memory, rounded up to a GiB.
+pub(crate) fn default_reserve() -> u64 {
+    let pages = rustix::system::sysinfo();
+    let bytes = (pages.totalram as u64).saturating_mul(u64::from(pages.mem_unit));
+    bytes.max(1).next_multiple_of(1 << 30)
+}
+
+/// Rows on their way, in one piece of memory.
+#[derive(Default)]
+struct Rows {
+    words: Vec<u64>,
+    heads: Vec<Head>,
+}
+
+#[derive(Clone, Copy)]
+struct Head {
+    table: u32,
+    shape: u32,
+    birth: u64,
+    revision: u64,
+    columns: usize,
+    var_bytes: usize,
+    start: usize,
+}
+
+impl Rows {
+    fn push(&mut self, row: &StoredRow<'_>) {
+        self.heads.push(Head {
+            table: row.table,
+            shape: row.shape,
+            birth: row.birth,
+            revision: row.revision,
+            columns: row.image.columns(),
+            var_bytes: row.image.var_bytes(),
+            start: self.words.len(),
+        });
+        self.words.extend_from_slice(row.image.words());
+    }
+
+    fn is_full(&self) -> bool {
+        self.heads.len() >= BATCH_ROWS || self.words.len() >= BATCH_WORDS
+    }
+
+    fn for_each(
+        &self,
+        mut f: impl FnMut(Head, ImageRef<'_>) -> Result<(), DaemonError>,
+    ) -> Result<(), DaemonError> {
+        for head in &self.heads {
+            let image = ImageRef::new(head.columns, head.var_bytes, &self.words[head.start..])
+                .map_err(|e| DaemonError::Inconsistent(e.to_string()))?;
+            f(*head, image)?;
+        }
+        Ok(())
+    }
+}
+
+fn load(
+    store: &mut Store,
+    working: WorkingCopy,
+    segment: &mut SegmentWriter,
+    catalogue: &Catalogue,
+    revision: u64,
+) -> Result<WorkingCopy, DaemonError> {
+    std::thread::scope(|scope| {
+        let (to_working, for_working) = bounded::<Arc<Rows>>(BATCHES);
+        let (to_segment, for_segment) = bounded::<Arc<Rows>>(BATCHES);
+        let working = scope.spawn(move || load_working(working, &for_working));
+        let segment_part = scope.spawn(move || {
+            let mut part = SegmentPart { segment, catalogue, revision, past: HashMap::new() };
+            part.load(&for_segment).map(|()| part)
+        });
+        let read = if revision > 0 { read(store, &to_working, &to_segment) } else { Ok(()) };
+        drop((to_working, to_segment));
+        let ended = |_| DaemonError::Thread("recovery");
+        // A loader's own error says more than that its batches could not be handed over.
+        let working = working.join().map_err(ended)??;
+        let part = segment_part.join().map_err(ended)??;
+        read?;
+        part.take_past_shapes(&working)?;
+        Ok(working)
+    })
+}
+
+fn read(
+    store: &mut Store,
+    to_working: &Sender<Arc<Rows>>,
+    to_segment: &Sender<Arc<Rows>>,
+) -> Result<(), DaemonError> {
+    let hand_over = |rows: &mut Rows| {
+        let rows = Arc::new(std::mem::take(rows));
+        let gone = |_| DaemonError::Thread("recovery");
+        to_working.send(rows.clone()).map_err(gone)?;
+        to_segment.send(rows).map_err(gone)
+    };
+    let mut rows = Rows::default();
+    store.load_rows::<DaemonError>(|row| {
+        rows.push(&row);
+        if rows.is_full() { hand_over(&mut rows) } else { Ok(()) }
+    })?;
+    hand_over(&mut rows)
+}
+
+fn load_working(
+    mut working: WorkingCopy,
+    batches: &Receiver<Arc<Rows>>,
+) -> Result<WorkingCopy, DaemonError> {
+    for rows in batches {
+        rows.for_each(|head, image| Ok(working.load_row(head.table, head.shape, &image)?))?;
+    }
+    working.finish_load()?;
+    Ok(working)
+}
+
+/// The loading of the segment.
+struct SegmentPart<'a> {
+    segment: &'a mut SegmentWriter,
+    catalogue: &'a Catalogue,
+    revision: u64,
+    /// Birth and revision of the rows of past shapes.
+    past: HashMap<u32, HashMap<Key, (u64, u64)>>,
+}
+
+impl SegmentPart<'_> {
+    fn load(&mut self, batches: &Receiver<Arc<Rows>>) -> Result<(), DaemonError> {
+        let mut keys: HashMap<(u32, u32), Vec<KeyPart>> = HashMap::new();
+        for rows in batches {
+            let mut changes = Vec::with_capacity(rows.heads.len());
+            rows.for_each(|head, image| {
+                let Head { table, shape, birth, revision, .. } = head;
+                let def = self.catalogue.table_by_id(table).ok_or_else(|| {
+                    DaemonError::Inconsistent(format!("a row of table {table}, which is unknown"))
+                })?;
+                let parts = match keys.entry((table, shape)) {
+                    std::collections::hash_map::Entry::Occupied(parts) => parts.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(place) => {
+                        place.insert(key_parts(def, shape)?)
+                    }
+                };
+                let key = Key::of_image(parts, &image).map_err(|e| {
+                    DaemonError::Inconsistent(format!("a row of table {table}: {e}"))
+                })?;
+                if shape == def.shape {
+                    let image = Some(image.to_image());
+                    changes.push(RowChange { table, shape, key, birth, revision, image });
+                } else {
+                    self.past.entry(table).or_default().insert(key, (birth, revision));
+                }
+                Ok(())
+            })?;
+            self.publish(changes)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, changes: Vec<RowChange>) -> Result<(), DaemonError> {
+        let prepared = self.segment.prepare(changes)?;
+        self.segment.publish(prepared, self.revision);
+        Ok(())
+    }
+
+    /// Rows that the store has in a past shape, as the working copy has them now.
+    fn take_past_shapes(mut self, working: &WorkingCopy) -> Result<(), DaemonError> {
+        for (table, mut identities) in std::mem::take(&mut self.past) {
+            let Some(def) = self.catalogue.table_by_id(table) else { continue };
+            let mut changes = Vec::with_capacity(identities.len());
+            working.for_each_row(table, |key, image| {
+                if let Some((birth, revision)) = identities.remove(key) {
+                    changes.push(RowChange {
+                        table,
+                        shape: def.shape,
+                        key: key.clone(),
+                        birth,
+                        revision,
+                        image: Some(image.to_image()),
+                    });
+                }
+            })?;
+            if !identities.is_empty() {
+                return Err(DaemonError::Inconsistent(format!(
+                    "{} rows of table {table} are missing from the working copy",
+                    identities.len()
+                )));
+            }
+            self.publish(changes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the key's columns stand in the image of `shape`: found by their ids.
+fn key_parts(def: &TableDef, shape: u32) -> Result<Vec<KeyPart>, DaemonError> {
+    let unknown = |what: &str| {
+        DaemonError::Inconsistent(format!("a row of table {} in shape {shape}, {what}", def.id))
+    };
+    let columns = def.shape_columns(shape).ok_or_else(|| unknown("which is unknown"))?;
+    def.key_defs()
+        .map(|column| {
+            let index = columns.iter().position(|(id, _)| *id == column.id);
+            let index = index.ok_or_else(|| unknown("which has no key"))?;
+            Ok(KeyPart::of(index, column))
+        })
+        .collect()
+}
