@@ -54,7 +54,10 @@ fn main() -> Result<(), Failure> {
     let rows: usize = std::env::args().nth(1).map_or(Ok(1_000_000), |a| a.parse())?;
     let mut copy = WorkingCopy::new(&Catalogue::default())?;
     copy.finish_load()?;
-    sql(&mut copy, "CREATE TABLE t(id INTEGER PRIMARY KEY, s TEXT, v REAL, at INTEGER, note TEXT)")?;
+    sql(
+        &mut copy,
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, s TEXT, v REAL, at INTEGER, note TEXT)",
+    )?;
     let catalogue = copy.catalogue().clone();
 
     let images: Vec<Image> = (0..rows)
