@@ -1,0 +1,278 @@
+//! What all handles of one mirror share: the present segment, and the way to the next one.
+//!
+//! In: a control connection. Out: the segment to read from, always the newest that could be had.
+//!
+//! ```text
+//! attached ──hang-up──► away: readers go on with the last published state
+//!     ▲                   │ the keeper tries every 10 to 200 ms
+//!     └── new segment ────┘ swapped in, then the old one is vacated: its readers meet zeros, which
+//!                           every check refuses, and resolve anew
+//! ```
+//! Growth beyond a segment's reserve goes the same way over the same connection: the old header says
+//! `retired`, and whoever notices first, a reader or the keeper, fetches the next segment.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::region::Region;
+use shmirror_shm::snapshot::{ReadError, Segment};
+use shmirror_shm::wire::{Answer, Call, ROLE_ADMIN, ROLE_MIRROR, ROLE_SUBSCRIBER};
+
+use crate::connection::{
+    BACKOFF, CALL, Connection, Place, only, same_process, this_build, wrong_answer,
+};
+use crate::error::Error;
+use crate::swap::Swap;
+
+/// A daemon that did not say that it lives for so long is taken for dead or stopped.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How often the keeper looks whether a segment was retired, where no reader notices it.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a reader waits for a segment where the one it has is no longer valid.
+pub(crate) const MOVING: Duration = Duration::from_secs(2);
+
+/// One generation of the segment, mapped.
+pub(crate) struct Attachment {
+    pub(crate) segment: Arc<Segment>,
+    region: Arc<Region>,
+    known: Mutex<Option<Known>>,
+}
+
+/// The catalogue of a segment, as copied out at one schema version.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// Where each table (by id) is.
+    pub(crate) places: Arc<[(u32, u64)]>,
+}
+
+impl Attachment {
+    /// The segment's catalogue as it is now.
+    pub(crate) fn catalogue(&self) -> Result<Known, ReadError> {
+        let mut known = lock(&self.known);
+        let version = self.segment.schema_version();
+        if let Some(known) = known.as_ref()
+            && known.catalogue.schema_version == version
+        {
+            return Ok(known.clone());
+        }
+        let found = self.segment.catalogue()?;
+        let fresh = Known { catalogue: Arc::new(found.catalogue), places: found.places.into() };
+        *known = Some(fresh.clone());
+        Ok(fresh)
+    }
+}
+
+/// Shared by all clones and handles of a mirror, and by its keeper.
+pub(crate) struct Core {
+    place: Place,
+    pid: u32,
+    connection: Mutex<Arc<Connection>>,
+    current: Swap<Attachment>,
+    /// One thread at a time swaps segments.
+    renewing: Mutex<()>,
+    up: AtomicBool,
+    /// For calls that take long; made when first needed.
+    asking: Mutex<Option<Arc<Connection>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    /// Attaches to the daemon at `place`.
+    pub(crate) fn attach(place: Place, patience: Duration) -> Result<Self, Error> {
+        let connection = Arc::new(Connection::open(&place, ROLE_MIRROR, patience)?);
+        let first = fetch(&connection)?;
+        Ok(Self {
+            place,
+            pid: std::process::id(),
+            connection: Mutex::new(connection),
+            current: Swap::new(first),
+            renewing: Mutex::new(()),
+            up: AtomicBool::new(true),
+            asking: Mutex::new(None),
+        })
+    }
+
+    /// The segment to read from.
+    #[inline]
+    pub(crate) fn current(&self) -> &Attachment {
+        self.current.load()
+    }
+
+    /// That this is the process that attached. To be asked before any lock: a child must not wait for
+    /// one that a thread of its parent held.
+    pub(crate) fn same_process(&self) -> Result<(), Error> {
+        same_process(self.pid)
+    }
+
+    /// The control connection.
+    pub(crate) fn connection(&self) -> Arc<Connection> {
+        lock(&self.connection).clone()
+    }
+
+    /// Whether the daemon is connected and says that it lives.
+    pub(crate) fn is_live(&self) -> bool {
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        let silent = now.saturating_sub(self.current().segment.heartbeat());
+        self.same_process().is_ok()
+            && self.up.load(Ordering::Relaxed)
+            && u128::from(silent) < HEARTBEAT.as_nanos()
+    }
+
+    /// A connection for calls that take long, so that they do not hold up the other one.
+    pub(crate) fn ask(
+        &self,
+        call: &Call,
+        timeout: Duration,
+        what: &str,
+    ) -> Result<(Answer, Vec<OwnedFd>), Error> {
+        self.same_process()?;
+        let connection = {
+            let mut asking = lock(&self.asking);
+            match asking.as_ref().filter(|c| c.is_up()) {
+                Some(connection) => connection.clone(),
+                None => {
+                    let roles = ROLE_MIRROR | ROLE_SUBSCRIBER | ROLE_ADMIN;
+                    let fresh = Arc::new(Connection::try_open(&self.place, roles)?);
+                    *asking = Some(fresh.clone());
+                    fresh
+                }
+            }
+        };
+        connection.call(call, timeout, what)
+    }
+
+    /// Fetches the next segment, as `seen` was retired. `Ok` where there is another one now.
+    pub(crate) fn renew(&self, seen: &Attachment) -> Result<(), Error> {
+        self.same_process()?;
+        let _one = lock(&self.renewing);
+        if !std::ptr::eq(self.current(), seen) {
+            return Ok(());
+        }
+        let next = fetch(&self.connection())?;
+        if next.segment.generation() == seen.segment.generation()
+            && next.segment.instance() == seen.segment.instance()
+        {
+            return Err(Error::Contended { what: "the segment".to_owned() });
+        }
+        self.install(next);
+        Ok(())
+    }
+
+    fn install(&self, next: Attachment) {
+        let old = self.current();
+        tracing::debug!(
+            from = old.segment.generation(),
+            to = next.segment.generation(),
+            "moving to another generation of the segment"
+        );
+        self.current.store(next);
+        // After the store: a reader that meets the zeros must find the next one.
+        old.region.vacate();
+    }
+
+    /// The keeper's work, until `stop` becomes readable.
+    pub(crate) fn keep(&self, stop: &OwnedFd) {
+        loop {
+            let connection = self.connection();
+            if wait(stop, Some(&connection), LOOK) {
+                return;
+            }
+            if connection.is_up() {
+                let current = self.current();
+                if current.segment.is_retired()
+                    && let Err(error) = self.renew(current)
+                {
+                    tracing::debug!(%error, "the next generation is not there yet");
+                }
+                continue;
+            }
+            self.up.store(false, Ordering::Relaxed);
+            tracing::info!("the daemon is away; reading goes on with what was published last");
+            let mut pause = BACKOFF.0;
+            while let Err(error) = self.reattach() {
+                tracing::trace!(%error, "not attached");
+                if wait(stop, None, pause) {
+                    return;
+                }
+                pause = (pause * 2).min(BACKOFF.1);
+            }
+            self.up.store(true, Ordering::Relaxed);
+            tracing::info!(generation = self.current().segment.generation(), "attached again");
+        }
+    }
+
+    fn reattach(&self) -> Result<(), Error> {
+        let connection = Arc::new(Connection::try_open(&self.place, ROLE_MIRROR)?);
+        let next = fetch(&connection)?;
+        let _one = lock(&self.renewing);
+        let seen = self.current();
+        // The very same segment: only the connection was lost.
+        let same = next.segment.generation() == seen.segment.generation()
+            && next.segment.instance() == seen.segment.instance();
+        if !same {
+            self.install(next);
+        }
+        *lock(&self.connection) = connection;
+        *lock(&self.asking) = None;
+        Ok(())
+    }
+
+    /// Waits for a segment that is not retired, or for one other than `stale`.
+    pub(crate) fn readable(&self, deadline: Instant) -> Result<&Attachment, Error> {
+        let mut pause = Duration::from_micros(50);
+        loop {
+            let current = self.current();
+            if !current.segment.is_retired() {
+                return Ok(current);
+            }
+            let Err(error) = self.renew(current) else { continue };
+            if matches!(error, Error::Forked { .. }) || Instant::now() >= deadline {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Asks for the segment and maps it.
+fn fetch(connection: &Connection) -> Result<Attachment, Error> {
+    let what = "asking for the segment";
+    let (answer, fds) = connection.call(&Call::Segment, CALL, what)?;
+    let Answer::Segment { bytes, .. } = answer else { return Err(wrong_answer(what)) };
+    let region = Region::map_read_only(only(fds, what)?, bytes)
+        .map(Arc::new)
+        .map_err(|e| Error::Protocol(format!("{what}: {e}")))?;
+    let segment = Segment::open(region.clone())
+        .map_err(|e| Error::Layout { client: this_build(), daemon: e.to_string() })?;
+    Ok(Attachment { segment, region, known: Mutex::new(None) })
+}
+
+/// Sleeps until `stop` is readable (then true), the connection is hung up, or the time is over.
+/// Nothing of the connection is read: its answers belong to the callers.
+fn wait(stop: &OwnedFd, connection: Option<&Connection>, time: Duration) -> bool {
+    let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+    let stop = PollFd::new(stop, PollFlags::IN);
+    let told = |fds: &mut [PollFd<'_>]| match poll(fds, Some(&time)) {
+        Ok(_) | Err(Errno::INTR) => !fds[0].revents().is_empty(),
+        Err(error) => {
+            tracing::error!(%error, "poll failed; the mirror no longer watches its daemon");
+            true
+        }
+    };
+    match connection {
+        Some(c) => told(&mut [stop, PollFd::from_borrowed_fd(c.as_fd(), PollFlags::empty())]),
+        None => told(&mut [stop]),
+    }
+}

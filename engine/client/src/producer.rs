@@ -1,0 +1,399 @@
+//! The writing side: transactions go into the requests lane, outcomes come back.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use shmirror_shm::archive;
+use shmirror_shm::lane::{RequestKind, SubmitError, WaitError};
+use shmirror_shm::limits;
+use shmirror_shm::request::{Action, Change, OnConflict, Request, ResultSet, SqlRequest};
+use shmirror_shm::value::Value;
+use shmirror_shm::wire::ROLE_PRODUCER;
+
+use crate::connection::{BACKOFF, Connection, Place as Daemon, same_process};
+use crate::error::Error;
+use crate::into_key::IntoKey;
+use crate::lane::{Place, Session, Submitted};
+use crate::options::Options;
+use crate::ticket::Ticket;
+use crate::transaction::{Transaction, rows_action};
+
+/// How long a producer waits where the program says nothing.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two attempts at a full lane: first, and most.
+const FULL_PAUSE: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(1));
+
+/// What a transaction came to: all of it is durable, and visible to every reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its revision; where it changed nothing, the newest that there was.
+    pub revision: u64,
+    /// Rows inserted, updated and deleted, those of triggers and cascades included. 0 also where the
+    /// daemon died after the commit and only its log could tell of it.
+    pub changes: u64,
+}
+
+/// Writes to the tables of one instance. Clones share one lane; any number of threads may use them.
+///
+/// Each request is one transaction. It is acknowledged once: when the daemon restarts meanwhile, the
+/// producer reattaches, asks the commit log what became of what was under way, and submits again what
+/// was not committed.
+///
+/// ```no_run
+/// # use shmirror::{Options, Producer, Value, OnConflict};
+/// # use serde_json::json;
+/// let producer = Producer::attach(&Options::new())?;
+/// producer.execute("CREATE TABLE tag (name TEXT PRIMARY KEY, unit TEXT, value REAL)")?;
+/// producer.insert("tag", &json!({"name": "p1", "unit": "bar", "value": 4.2}))?;
+/// let commit = producer.update("tag", "p1", &json!({"value": 4.3}))?;
+/// // Compare and set, and two changes that commit or fail as one:
+/// producer
+///     .begin()
+///     .update("tag", "p1", &json!({"value": 4.4}))?
+///     .if_revision(commit.revision)
+///     .insert("tag", &json!({"name": "p2"}))?
+///     .commit()?;
+/// // Many rows at once, without waiting:
+/// let rows = (0..1000).map(|i| vec![Value::from(format!("t{i}")), Value::Null]).collect();
+/// let ticket = producer.insert_rows("tag", &["name", "value"], rows, OnConflict::Skip)?;
+/// println!("revision {}", ticket.wait()?.revision);
+/// # Ok::<(), shmirror::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    timeout: Duration,
+}
+
+impl Producer {
+    /// Attaches to the daemon and gets the requests lane of this user.
+    ///
+    /// # Errors
+    /// [`Error::NoDaemon`], [`Error::Denied`], [`Error::Layout`], [`Error::SocketPathTooLong`].
+    pub fn attach(options: &Options) -> Result<Self, Error> {
+        let daemon = Daemon::of(options)?;
+        let connection = Connection::open(&daemon, ROLE_PRODUCER, options.attach_time())?;
+        let session = Arc::new(Session::attach(Arc::new(connection))?);
+        let state = State { session, under_way: VecDeque::new() };
+        let shared = Shared {
+            daemon,
+            pid: std::process::id(),
+            state: Mutex::new(state),
+            recovering: Mutex::new(()),
+        };
+        Ok(Self { shared: Arc::new(shared), timeout: TIMEOUT })
+    }
+
+    /// How long this producer waits for room in the lane and for outcomes; 10 s unless set.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The same producer with another timeout.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// A transaction of any number of changes to any tables.
+    pub fn begin(&self) -> Transaction {
+        Transaction::new(self.clone())
+    }
+
+    /// A new row; waits for the outcome. See [`Transaction::insert`].
+    ///
+    /// # Errors
+    /// As [`Transaction::insert`] and [`Transaction::commit`].
+    pub fn insert<T: Serialize + ?Sized>(&self, table: &str, row: &T) -> Result<Commit, Error> {
+        self.begin().insert(table, row)?.commit()
+    }
+
+    /// A new row, or new values for the columns given; waits. See [`Transaction::upsert`].
+    ///
+    /// # Errors
+    /// As [`Transaction::insert`] and [`Transaction::commit`].
+    pub fn upsert<T: Serialize + ?Sized>(&self, table: &str, row: &T) -> Result<Commit, Error> {
+        self.begin().upsert(table, row)?.commit()
+    }
+
+    /// New values for some columns of one row; waits. See [`Transaction::update`].
+    ///
+    /// # Errors
+    /// As [`Transaction::update`] and [`Transaction::commit`].
+    pub fn update<K: IntoKey, T: Serialize + ?Sized>(
+        &self,
+        table: &str,
+        key: K,
+        columns: &T,
+    ) -> Result<Commit, Error> {
+        self.begin().update(table, key, columns)?.commit()
+    }
+
+    /// One row goes; waits. See [`Transaction::delete`].
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`] and [`Transaction::commit`].
+    pub fn delete<K: IntoKey>(&self, table: &str, key: K) -> Result<Commit, Error> {
+        self.begin().delete(table, key)?.commit()
+    }
+
+    /// Many new rows as one transaction, without waiting for the outcome. One request takes up to
+    /// half of the lane (8 MiB unless configured): load a large file in parts.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], [`Error::TooLarge`], [`Error::Full`], [`Error::Disconnected`].
+    pub fn insert_rows(
+        &self,
+        table: &str,
+        columns: &[&str],
+        rows: Vec<Vec<Value>>,
+        on_conflict: OnConflict,
+    ) -> Result<Ticket, Error> {
+        let action = rows_action(table, columns, rows, on_conflict)?;
+        self.submit(vec![Change { table: table.to_owned(), action }])
+    }
+
+    /// SQL that defines or changes: any number of statements, one transaction; waits.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with SQLite's message, else as [`Transaction::commit`].
+    pub fn execute(&self, sql: &str) -> Result<Commit, Error> {
+        self.submit_sql(sql, &[], false)?.wait()
+    }
+
+    /// SQL with parameters `?1`, `?2`, … (then a single statement), and the rows that SELECT and
+    /// RETURNING yield; waits.
+    ///
+    /// # Errors
+    /// As [`Producer::execute`]; [`Error::ResultLost`]: committed, but the daemon died before the
+    /// rows were fetched.
+    pub fn sql(&self, sql: &str, params: &[Value]) -> Result<(Commit, Vec<ResultSet>), Error> {
+        let ticket = self.submit_sql(sql, params, true)?;
+        let commit = ticket.wait_deadline(Instant::now() + self.timeout)?;
+        Ok((commit, ticket.rows()?))
+    }
+
+    /// Submits changes as one transaction, waiting for room in the lane up to the timeout.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::Disconnected`], [`Error::Encode`].
+    pub fn submit(&self, changes: Vec<Change>) -> Result<Ticket, Error> {
+        self.send(encode(changes)?, Some(Instant::now() + self.timeout))
+    }
+
+    /// Submits changes as one transaction if the lane has room now.
+    ///
+    /// # Errors
+    /// [`Error::Full`] at once where there is none; else as [`Producer::submit`].
+    pub fn try_submit(&self, changes: Vec<Change>) -> Result<Ticket, Error> {
+        self.send(encode(changes)?, None)
+    }
+
+    /// Whether the daemon is there and takes requests. One system call.
+    pub fn is_live(&self) -> bool {
+        self.shared.same_process().is_ok() && self.shared.state().session.is_usable()
+    }
+
+    fn submit_sql(&self, sql: &str, params: &[Value], want_rows: bool) -> Result<Ticket, Error> {
+        if sql.len() > limits::SQL_BYTES {
+            let (found, allowed) = (sql.len(), limits::SQL_BYTES);
+            return Err(Error::TooLarge { what: "SQL text", found, allowed });
+        }
+        let request = SqlRequest { sql: sql.to_owned(), params: params.to_vec(), want_rows };
+        self.send(archived(&Request::Sql(request))?, Some(Instant::now() + self.timeout))
+    }
+
+    fn send(&self, payload: Vec<u8>, deadline: Option<Instant>) -> Result<Ticket, Error> {
+        let request = self.shared.submit(payload, deadline)?;
+        Ok(Ticket::new(self.shared.clone(), request, self.timeout))
+    }
+}
+
+fn encode(changes: Vec<Change>) -> Result<Vec<u8>, Error> {
+    for change in &changes {
+        no_nan(change)?;
+    }
+    archived(&Request::Transaction(changes))
+}
+
+fn archived(request: &Request) -> Result<Vec<u8>, Error> {
+    let payload = archive::to_bytes(request).map_err(|e| Error::Protocol(e.to_string()))?;
+    if payload.len() > limits::REQUEST_BYTES {
+        let (found, allowed) = (payload.len(), limits::REQUEST_BYTES);
+        return Err(Error::TooLarge { what: "transaction", found, allowed });
+    }
+    Ok(payload)
+}
+
+/// SQLite would store NaN as NULL: refuse it while the column can be named.
+fn no_nan(change: &Change) -> Result<(), Error> {
+    let nan = |v: &Value| matches!(v, Value::Real(r) if r.is_nan());
+    let (columns, at) = match &change.action {
+        Action::Insert { columns, rows, .. } => {
+            (columns, rows.iter().find_map(|row| row.iter().position(nan)))
+        }
+        Action::Update { columns, values, .. } => (columns, values.iter().position(nan)),
+        Action::Delete { .. } => return Ok(()),
+    };
+    let Some(at) = at else { return Ok(()) };
+    Err(Error::Encode {
+        table: change.table.clone(),
+        column: columns.get(at).cloned(),
+        message: "found NaN, expected a number (SQL would make it NULL)".to_owned(),
+    })
+}
+
+/// What all clones of a producer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    daemon: Daemon,
+    pid: u32,
+    state: Mutex<State>,
+    /// One thread at a time reattaches.
+    recovering: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    session: Arc<Session>,
+    /// Requests whose fate may not be known yet, in the order of their submission.
+    under_way: VecDeque<Arc<Submitted>>,
+}
+
+impl State {
+    /// Takes the outcomes that are there, so that they do not expire while nobody asks.
+    fn reap(&mut self) {
+        while self.under_way.front().is_some_and(|request| request.look()) {
+            self.under_way.pop_front();
+        }
+    }
+}
+
+impl Shared {
+    /// That this is the process that attached. To be asked before any lock: a child must not wait for
+    /// one that a thread of its parent held.
+    pub(crate) fn same_process(&self) -> Result<(), Error> {
+        same_process(self.pid)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a request into the lane. Without a deadline: now or not at all.
+    fn submit(&self, payload: Vec<u8>, deadline: Option<Instant>) -> Result<Arc<Submitted>, Error> {
+        self.same_process()?;
+        let until = deadline.unwrap_or_else(Instant::now);
+        let mut pause = FULL_PAUSE.0;
+        loop {
+            let (session, error) = {
+                let mut state = self.state();
+                state.reap();
+                let session = state.session.clone();
+                match session.lane.try_submit(RequestKind::REQUEST, &payload) {
+                    Ok(ticket) => {
+                        let request = Submitted::new(payload, session, ticket);
+                        let request = Arc::new(request);
+                        state.under_way.push_back(request.clone());
+                        return Ok(request);
+                    }
+                    Err(error) => (session, error),
+                }
+            };
+            match error {
+                SubmitError::Full { .. } if Instant::now() >= until => {
+                    return Err(Error::Full { message: error.to_string() });
+                }
+                SubmitError::Full { .. } if session.is_usable() => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(FULL_PAUSE.1);
+                }
+                SubmitError::Full { .. } | SubmitError::Retired { .. } => self.recover(until)?,
+                SubmitError::TooLarge { found, allowed } => {
+                    let size = |n| usize::try_from(n).unwrap_or(usize::MAX);
+                    let (found, allowed) = (size(found), size(allowed));
+                    return Err(Error::TooLarge { what: "transaction", found, allowed });
+                }
+                SubmitError::TimedOut if Instant::now() < until => {}
+                SubmitError::TimedOut => {
+                    return Err(Error::Full { message: error.to_string() });
+                }
+                // Its holder is stopped, or somebody scribbled over it.
+                SubmitError::LockStuck { .. } | SubmitError::Corrupt { .. } => {
+                    session.retire()?;
+                    self.recover(until)?;
+                }
+                error => return Err(Error::Protocol(error.to_string())),
+            }
+        }
+    }
+
+    /// Why there was no outcome, and what to do about it. `Ok`: look again.
+    pub(crate) fn no_outcome(
+        &self,
+        request: &Submitted,
+        session: &Arc<Session>,
+        ticket: u64,
+        error: WaitError,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        match error {
+            WaitError::TimedOut => {
+                Err(Error::TimedOut { what: format!("the outcome of ticket {ticket}") })
+            }
+            WaitError::Expired => {
+                request.expire(session, ticket);
+                Ok(())
+            }
+            // The daemon is gone, or the lane was retired before it took the request.
+            _ => self.recover(deadline),
+        }
+    }
+
+    /// Reattaches where that is needed, and finds out about everything that was under way.
+    pub(crate) fn recover(&self, deadline: Instant) -> Result<(), Error> {
+        self.same_process()?;
+        let _one = self.recovering.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pause = BACKOFF.0;
+        loop {
+            let error = match self.try_recover(deadline) {
+                Ok(()) => return Ok(()),
+                Err(e @ (Error::NoDaemon { .. } | Error::Denied { .. } | Error::Layout { .. })) => {
+                    return Err(e);
+                }
+                Err(error) => error,
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn try_recover(&self, deadline: Instant) -> Result<(), Error> {
+        let present = self.state().session.clone();
+        let fresh = if present.is_usable() {
+            present
+        } else {
+            let connection = if present.connection.is_up() {
+                present.connection.clone()
+            } else {
+                let left = deadline.saturating_duration_since(Instant::now());
+                Arc::new(Connection::open(&self.daemon, ROLE_PRODUCER, left)?)
+            };
+            Arc::new(Session::attach(connection)?)
+        };
+        // Held throughout, so that what is submitted meanwhile comes after what was before.
+        let mut state = self.state();
+        for request in &state.under_way {
+            request.recover(&fresh, deadline)?;
+        }
+        state.session = fresh;
+        state.under_way.retain(|r| matches!(r.place(), Place::UnderWay(..)));
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Records rendered to events.

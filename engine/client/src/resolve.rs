@@ -1,0 +1,214 @@
+//! From a table's name to the place where its rows are, again whenever that has moved.
+//!
+//! In: a name. Out: a view of the table in the present segment. A table moves when it is dropped,
+//! reshaped or renamed, when its segment grows beyond its reserve, and when the daemon restarts.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shmirror_shm::catalogue::{Affinity, Catalogue, TableDef};
+use shmirror_shm::key::{Key, KeyError};
+use shmirror_shm::snapshot::{ReadError, TableView};
+use shmirror_shm::value::ValueRef;
+
+use crate::attachment::{Core, MOVING};
+use crate::error::Error;
+use crate::into_key::show_key;
+use crate::schema::Schema;
+use crate::swap::Swap;
+
+/// Pause between two looks at a table that is on the move.
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// A table where it is now.
+pub(crate) struct Resolved {
+    pub(crate) view: TableView,
+    catalogue: Arc<Catalogue>,
+    /// Index of the table in the catalogue.
+    index: usize,
+    place: u64,
+    pub(crate) schema: &'static Schema,
+    /// A key of one integer is compared as it is.
+    pub(crate) int_key: bool,
+}
+
+impl Resolved {
+    /// The table of this name, where it is now; not where `stale` is.
+    pub(crate) fn find(
+        core: &Core,
+        name: &str,
+        stale: Option<&Self>,
+        deadline: Instant,
+    ) -> Result<Self, Error> {
+        loop {
+            let attachment = core.readable(deadline)?;
+            match attachment.catalogue() {
+                Ok(known) => {
+                    let catalogue = known.catalogue;
+                    let Some(index) =
+                        catalogue.tables.iter().position(|t| t.name.eq_ignore_ascii_case(name))
+                    else {
+                        return Err(unknown_table(name, &catalogue));
+                    };
+                    let def = &catalogue.tables[index];
+                    let Some(place) = known.places.iter().find(|(id, _)| *id == def.id) else {
+                        return Err(Error::Protocol(format!("table {name:?} has no place")));
+                    };
+                    let place = place.1;
+                    let moved = stale.is_none_or(|s| {
+                        s.place != place || !Arc::ptr_eq(s.view.segment(), &attachment.segment)
+                    });
+                    if moved {
+                        match TableView::new(attachment.segment.clone(), def, place) {
+                            Ok(view) => {
+                                return Ok(Self {
+                                    view,
+                                    index,
+                                    place,
+                                    schema: Schema::of(def),
+                                    int_key: has_int_key(def),
+                                    catalogue,
+                                });
+                            }
+                            Err(ReadError::Moved | ReadError::Contended { .. }) => {}
+                            Err(error) => return Err(corrupt(name, error)),
+                        }
+                    }
+                }
+                Err(ReadError::Moved | ReadError::Contended { .. }) => {}
+                Err(error) => return Err(corrupt(name, error)),
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::Contended { what: format!("table {name:?}") });
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Its definition.
+    pub(crate) fn def(&self) -> &TableDef {
+        &self.catalogue.tables[self.index]
+    }
+
+    /// The key of these values.
+    pub(crate) fn key(&self, values: &[ValueRef<'_>]) -> Result<Key, Error> {
+        Key::new(self.view.key_parts(), values).map_err(|e| self.bad_key(values, &e))
+    }
+
+    #[cold]
+    fn bad_key(&self, values: &[ValueRef<'_>], error: &KeyError) -> Error {
+        let names: Vec<_> = self.def().key_defs().map(|c| c.name.as_str()).collect();
+        Error::Key {
+            table: self.schema.table.clone(),
+            key: show_key(values),
+            message: format!("{error} (the key is {})", names.join(", ")),
+        }
+    }
+}
+
+/// A table's name and where it was found last; what table and scan handles share.
+pub(crate) struct Place {
+    name: String,
+    newest: Swap<Resolved>,
+    /// One thread at a time resolves anew.
+    resolving: Mutex<()>,
+}
+
+impl Place {
+    /// Resolves a name for the first time.
+    pub(crate) fn new(core: &Core, name: &str) -> Result<Self, Error> {
+        core.same_process()?;
+        let first = Resolved::find(core, name, None, Instant::now() + MOVING)?;
+        Ok(Self { name: name.to_owned(), newest: Swap::new(first), resolving: Mutex::new(()) })
+    }
+
+    /// The name that was asked for.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it was found last.
+    #[inline]
+    pub(crate) fn newest(&self) -> &Resolved {
+        self.newest.load()
+    }
+
+    /// Where it is now that it is no longer at `stale`.
+    pub(crate) fn follow(
+        &self,
+        core: &Core,
+        stale: &Resolved,
+        deadline: Instant,
+    ) -> Result<&Resolved, Error> {
+        core.same_process()?;
+        let _one = self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = self.newest.load();
+        if !std::ptr::eq(newest, stale) {
+            return Ok(newest);
+        }
+        Resolved::find(core, &self.name, Some(stale), deadline).map(|r| self.newest.store(r))
+    }
+
+    /// Reads with `read` until it succeeds where the table is.
+    pub(crate) fn read<R>(
+        &self,
+        core: &Core,
+        mut read: impl FnMut(&Resolved) -> Result<R, Failure>,
+    ) -> Result<R, Error> {
+        let mut resolved = self.newest.load();
+        let mut deadline = None;
+        loop {
+            let error = match read(resolved) {
+                Ok(found) => return Ok(found),
+                Err(Failure::Other(error)) => return Err(error),
+                Err(Failure::Read(error)) => error,
+            };
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + MOVING);
+            match error {
+                ReadError::Moved => resolved = self.follow(core, resolved, deadline)?,
+                ReadError::Contended { .. } if Instant::now() < deadline => thread::yield_now(),
+                ReadError::Contended { .. } => {
+                    return Err(Error::Contended { what: format!("table {:?}", self.name) });
+                }
+                error => return Err(corrupt(&self.name, error)),
+            }
+        }
+    }
+}
+
+/// Why one attempt at reading failed.
+pub(crate) enum Failure {
+    /// In the segment: perhaps to be tried again.
+    Read(ReadError),
+    /// For good.
+    Other(Error),
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// A key of one column whose affinity leaves integers as they are.
+fn has_int_key(def: &TableDef) -> bool {
+    let mut parts = def.key_defs();
+    matches!((parts.next(), parts.next()), (Some(only), None) if only.affinity != Affinity::Text)
+}
+
+fn unknown_table(name: &str, catalogue: &Catalogue) -> Error {
+    Error::UnknownTable {
+        table: name.to_owned(),
+        known: catalogue.tables.iter().map(|t| t.name.clone()).collect(),
+    }
+}
+
+fn corrupt(name: &str, error: ReadError) -> Error {
+    Error::Protocol(format!("table {name:?}: {error}"))
+}

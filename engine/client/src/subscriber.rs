@@ -1,0 +1,210 @@
+//! The following side: each change as it comes, in order, once.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use crate::bell::Bell;
+use crate::connection::{Place, same_process};
+use crate::error::Error;
+use crate::event::Event;
+use crate::follow::{Filled, Follow};
+use crate::options::Options;
+
+/// Longest sleep between two looks at whether the daemon is still there.
+const LOOK: Duration = Duration::from_millis(150);
+/// How often a user of `epoll` is woken to reattach while there is no daemon.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What a [`Subscriber`] is to follow.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing before subscribe()"]
+pub struct SubscriberBuilder {
+    options: Options,
+    tables: Vec<String>,
+    from: Option<u64>,
+}
+
+impl SubscriberBuilder {
+    /// Only these tables; all, where this is not called. A name that is no table yet is followed as
+    /// soon as there is one.
+    pub fn tables(mut self, names: &[&str]) -> Self {
+        self.tables.extend(names.iter().map(|n| (*n).to_owned()));
+        self
+    }
+
+    /// From this revision on: first what the commit log has of it, then what comes. 0: from the oldest
+    /// revision that the log holds.
+    pub fn from_revision(mut self, revision: u64) -> Self {
+        self.from = Some(revision);
+        self
+    }
+
+    /// What is committed from now on. So it is where neither this nor
+    /// [`SubscriberBuilder::from_revision`] is called.
+    pub fn from_now(mut self) -> Self {
+        self.from = None;
+        self
+    }
+
+    /// Attaches. Every change that is committed after this returns is told.
+    ///
+    /// # Errors
+    /// [`Error::TooOld`], which names the oldest revision there is; [`Error::NoDaemon`],
+    /// [`Error::Denied`], [`Error::Layout`].
+    pub fn subscribe(self) -> Result<Subscriber, Error> {
+        let place = Place::of(&self.options)?;
+        let follow = Follow::begin(place, self.options.attach_time(), self.tables, self.from)?;
+        Ok(Subscriber {
+            follow: RefCell::new(follow),
+            bell: Bell::new()?,
+            bell_wanted: Cell::new(false),
+            bell_schema: Cell::new(0),
+            pid: std::process::id(),
+        })
+    }
+}
+
+/// Follows the changes of some or all tables: each once, in the order of revisions, through restarts of
+/// the daemon. One that is too slow for the events lane is told [`Event::Lagged`], once, and goes on.
+///
+/// One thread at a time reads it; it may be sent to another.
+///
+/// ```no_run
+/// # use shmirror::{Event, Options, Subscriber};
+/// # use std::time::Duration;
+/// let mut changes = Subscriber::builder(&Options::new()).tables(&["tag"]).subscribe()?;
+/// loop {
+///     match changes.next(Duration::from_secs(60))? {
+///         Some(Event::Change(c)) => println!("{} {} {:?}", c.revision, c.operation.name(), c.key),
+///         Some(Event::Lagged { first_revision, .. }) => changes.resume_from(first_revision)?,
+///         Some(other) => println!("{}", other.to_json()),
+///         None => println!("a quiet minute"),
+///     }
+/// #   break;
+/// }
+/// # Ok::<(), shmirror::Error>(())
+/// ```
+pub struct Subscriber {
+    follow: RefCell<Follow>,
+    bell: Bell,
+    /// Somebody asked for the descriptor.
+    bell_wanted: Cell<bool>,
+    /// The schema version that the bell was hung for.
+    bell_schema: Cell<u64>,
+    pid: u32,
+}
+
+impl Subscriber {
+    /// A subscriber in the making.
+    pub fn builder(options: &Options) -> SubscriberBuilder {
+        SubscriberBuilder { options: options.clone(), tables: Vec::new(), from: None }
+    }
+
+    /// The next event; `None` if there is none for so long. While there is no daemon it tries to
+    /// reattach, and that is no error.
+    ///
+    /// # Errors
+    /// [`Error::OtherInstance`]: another store is served at the socket now;
+    /// [`Subscriber::resume_from`] accepts it. [`Error::Denied`], [`Error::Layout`],
+    /// [`Error::Forked`].
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<Event>, Error> {
+        self.next_until(Instant::now().checked_add(timeout))
+    }
+
+    /// The next event; `None` if there is none until `deadline`.
+    ///
+    /// # Errors
+    /// As [`Subscriber::next`].
+    pub fn next_deadline(&mut self, deadline: Instant) -> Result<Option<Event>, Error> {
+        self.next_until(Some(deadline))
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Error> {
+        same_process(self.pid)?;
+        loop {
+            let follow = self.follow.get_mut();
+            if follow.fill()? == Filled::Ready {
+                return Ok(follow.pop());
+            }
+            let left = deadline.map_or(LOOK, |d| d.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(None);
+            }
+            follow.wait(left.min(LOOK));
+        }
+    }
+
+    /// The next event, if there is one now. Of this kind are the calls of an `epoll` loop: once
+    /// [`Subscriber::fd`] is readable, until `None`.
+    ///
+    /// # Errors
+    /// As [`Subscriber::next`].
+    pub fn try_next(&mut self) -> Result<Option<Event>, Error> {
+        same_process(self.pid)?;
+        if self.follow.get_mut().fill()? != Filled::Ready {
+            if !self.bell_wanted.get() {
+                self.follow.get_mut().check_link();
+                return Ok(None);
+            }
+            // Silenced before the last look, so that what comes after it rings again.
+            self.bell.hush();
+            self.follow.get_mut().check_link();
+            self.hang_bell();
+            self.follow.get_mut().fill()?;
+        }
+        Ok(self.follow.get_mut().pop())
+    }
+
+    /// A descriptor that becomes readable when [`Subscriber::try_next`] may have something, for `poll`
+    /// and `epoll`; it stays the same through restarts of the daemon. Do not read from it: `try_next`
+    /// silences it when it returns `None`. It may be readable though there is nothing.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        if !self.bell_wanted.replace(true) {
+            self.hang_bell();
+            // What came before this call is to be found too.
+            self.bell.ring_after(Some(Duration::ZERO));
+        }
+        self.bell.as_fd()
+    }
+
+    /// Goes to a revision, back or forth: what comes next is the first event of it, or after it. Events
+    /// not yet read are forgotten. 0: the oldest revision that the commit log holds.
+    ///
+    /// # Errors
+    /// [`Error::TooOld`], and it stays where it is; [`Error::NoDaemon`], [`Error::Disconnected`].
+    pub fn resume_from(&mut self, revision: u64) -> Result<(), Error> {
+        same_process(self.pid)?;
+        self.follow.get_mut().resume(revision)
+    }
+
+    /// Sees to it that the daemon of now rings, for the tables of now, or that the user asks again
+    /// soon.
+    fn hang_bell(&self) {
+        let follow = self.follow.borrow();
+        let bell = &self.bell;
+        if !follow.is_linked() {
+            bell.take_down();
+            bell.ring_after(Some(RETRY));
+            return;
+        }
+        if bell.is_hung() && self.bell_schema.get() == follow.schema_version() {
+            return;
+        }
+        match follow.bell().and_then(|pipe| bell.hang(pipe)) {
+            Ok(()) => self.bell_schema.set(follow.schema_version()),
+            Err(error) => {
+                tracing::debug!(%error, "the daemon cannot ring now");
+                bell.take_down();
+                bell.ring_after(Some(RETRY));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! A table: rows by key, many rows at one revision, all rows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use shmirror_shm::catalogue::TableDef;
+use shmirror_shm::key::Key;
+use shmirror_shm::snapshot::ReadError;
+
+use crate::attachment::Core;
+use crate::cell::Cell;
+use crate::error::Error;
+use crate::into_key::IntoKey;
+use crate::mirror::Kept;
+use crate::resolve::{Failure, Place};
+use crate::row::Row;
+use crate::scan::Scan;
+
+/// A handle of one table, by its name. May be used from any thread.
+///
+/// It follows the table: through a daemon restart, a growth of the segment, an ALTER TABLE, a DROP
+/// (then reading says [`Error::UnknownTable`]) and a new CREATE of the same name.
+///
+/// ```no_run
+/// # use shmirror::{Mirror, Options, Row};
+/// # let mirror = Mirror::attach(&Options::new())?;
+/// let tags = mirror.table("tag")?;
+/// if let Some(row) = tags.get("p1")? {
+///     let value: f64 = row.get("value")?;
+///     println!("{value} {}", row.get::<Option<&str>>("unit")?.unwrap_or(""));
+/// }
+/// // In a loop, into one's own buffer:
+/// let mut row = Row::default();
+/// while tags.read("p1", &mut row)? {
+///     // …
+/// #   break;
+/// }
+/// // A composite key is a tuple, in the order of the PRIMARY KEY:
+/// let limit = mirror.table("limits")?.get(("p1", 2))?;
+/// # Ok::<(), shmirror::Error>(())
+/// ```
+pub struct Table {
+    kept: Arc<Kept>,
+    place: Place,
+}
+
+impl Table {
+    pub(crate) fn new(kept: Arc<Kept>, name: &str) -> Result<Self, Error> {
+        let place = Place::new(kept.core(), name)?;
+        Ok(Self { kept, place })
+    }
+
+    fn core(&self) -> &Core {
+        self.kept.core()
+    }
+
+    /// The name that the handle was made with.
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    /// The table's definition as published now; of a table that was dropped, the last one.
+    pub fn schema(&self) -> Arc<TableDef> {
+        let known = self.core().current().catalogue().ok();
+        let now = known.as_ref().and_then(|k| k.catalogue.table(self.name()));
+        Arc::new(now.unwrap_or_else(|| self.place.newest().def()).clone())
+    }
+
+    /// How many rows there are; 0 for a table that was dropped.
+    pub fn len(&self) -> usize {
+        let rows = self.place.read(self.core(), |r| {
+            let rows = r.view.rows();
+            if r.view.has_moved() { Err(ReadError::Moved.into()) } else { Ok(rows) }
+        });
+        rows.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX))
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row with this key, as newest published. No system call; no allocation for rows of up to
+    /// 320 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Key`]: values that are no key of this table. [`Error::UnknownTable`]: it was dropped.
+    #[inline]
+    pub fn get<K: IntoKey>(&self, key: K) -> Result<Option<Row>, Error> {
+        let mut row = Row::default();
+        Ok(self.read(key, &mut row)?.then_some(row))
+    }
+
+    /// Reads the row with this key into `row`, and says whether there is one. No system call; no
+    /// allocation once `row` has grown to the size of the rows. Where there is no row, what `row` holds
+    /// is not specified.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    #[inline]
+    pub fn read<K: IntoKey>(&self, key: K, row: &mut Row) -> Result<bool, Error> {
+        let resolved = self.place.newest();
+        if resolved.int_key
+            && let Some(int) = key.as_int()
+            && let Ok(found) = resolved.view.get_int(int, &mut row.buf)
+        {
+            row.schema = resolved.schema;
+            return Ok(found);
+        }
+        self.read_any(&key, row)
+    }
+
+    #[inline(never)]
+    fn read_any<K: IntoKey>(&self, key: &K, row: &mut Row) -> Result<bool, Error> {
+        self.place.read(self.core(), |resolved| {
+            let key = key.with_key(|values| resolved.key(values))?;
+            row.schema = resolved.schema;
+            Ok(resolved.view.get(&key, &mut row.buf)?)
+        })
+    }
+
+    /// The rows with these keys, all as of one revision, which comes first in the answer.
+    ///
+    /// # Errors
+    /// As [`Table::get`]; [`Error::Contended`].
+    pub fn get_many<K: IntoKey>(&self, keys: &[K]) -> Result<(u64, Vec<Option<Row>>), Error> {
+        self.place.read(self.core(), |resolved| {
+            let keys: Vec<Key> = keys
+                .iter()
+                .map(|key| key.with_key(|values| resolved.key(values)))
+                .collect::<Result<_, Error>>()?;
+            let mut rows = vec![None; keys.len()];
+            let revision = resolved.view.get_many(&keys, |i, buf| {
+                rows[i] = buf.map(|b| Row { schema: resolved.schema, buf: b.clone() });
+            })?;
+            Ok::<_, Failure>((revision, rows))
+        })
+    }
+
+    /// All rows as of one revision. It always finishes: where the writers are too fast for reading
+    /// beside them, the daemon copies the table between two commits.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`]; [`Error::Disconnected`], if the daemon was needed and is away.
+    pub fn scan(&self) -> Result<Scan, Error> {
+        let result = self.place.read(self.core(), |resolved| match Scan::read(resolved) {
+            // Not to be tried again here: the daemon is asked at once.
+            Err(ReadError::Contended { .. }) => Ok(None),
+            other => Ok(Some(other?)),
+        });
+        match result? {
+            Some(scan) => Ok(scan),
+            None => Scan::copied(self.core(), &self.place),
+        }
+    }
+
+    /// A handle of one value, for reading it again and again in a few nanoseconds.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRow`], [`Error::UnknownColumn`], [`Error::Key`], [`Error::UnknownTable`].
+    pub fn cell<K: IntoKey>(&self, key: K, column: &str) -> Result<Cell, Error> {
+        Cell::new(self.kept.clone(), self.name(), &key, column)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
