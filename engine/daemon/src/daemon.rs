@@ -55,6 +55,12 @@ impl Daemon {
             let file = config.data.join(crate::config::FILE_NAME);
             DaemonError::Config { file, message }
         })?;
+        let data = std::path::absolute(&config.data).map_err(|source| DaemonError::File {
+            what: "find",
+            path: config.data.clone(),
+            source,
+        })?;
+        let config = Config { data, ..config };
         let (id, foundation) = recovery::recover(&config, opened)?;
         let socket = ControlSocket::bind(&config.socket_path())?;
         let readers = Arc::new(Readers::open(&foundation.store)?);

@@ -31,6 +31,7 @@ mod pipeline;
 mod readers;
 mod recovery;
 mod refusal;
+mod room;
 mod serve;
 
 pub use config::Config;

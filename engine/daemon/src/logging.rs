@@ -7,6 +7,7 @@
 //! revisions only.
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -88,6 +89,12 @@ pub(crate) fn start(level: &str) -> Logs {
 
 /// Opens the log files in `dir`, of which `keep_files` days are kept.
 pub(crate) fn write_files(logs: &Logs, dir: &Path, keep_files: usize) -> Result<(), DaemonError> {
+    let failed =
+        |what: &'static str| move |source| DaemonError::File { what, path: dir.to_owned(), source };
+    // Absolute, as `NAME.log` is made to lead there.
+    let dir = &std::path::absolute(dir).map_err(failed("find"))?;
+    let mut made = std::fs::DirBuilder::new();
+    made.recursive(true).mode(0o700).create(dir).map_err(failed("make"))?;
     for (later, name) in [(&logs.service, "service"), (&logs.comm, "communication")] {
         let (writer, guard) = tracing_appender::non_blocking(daily(dir, name, keep_files)?);
         // Called once; a second call would leave the first file in use.

@@ -16,13 +16,14 @@ use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::{Key, KeyPart};
 use shmirror_shm::lane::EventsWriter;
-use shmirror_shm::snapshot::{RowChange, SegmentWriter};
+use shmirror_shm::snapshot::{RowChange, SegmentError, SegmentWriter};
 use shmirror_store::{KeyFile, Recovered, Store, StoreOptions, StoredRow};
 
 use crate::apply::WorkingCopy;
 use crate::config::{Config, Synchronous};
 use crate::error::DaemonError;
 use crate::pipeline::Foundation;
+use crate::room::{larger, may_be_short, with_room};
 
 /// Rows of one batch, at most.
 const BATCH_ROWS: usize = 4_096;
@@ -52,15 +53,26 @@ pub(crate) fn recover(
     let catalogue = Arc::new(catalogue);
     let reserve = config.segment.reserve.unwrap_or_else(default_reserve);
     let mut segment = SegmentWriter::create(instance, generation, reserve)?;
+    let grow = |segment: &mut SegmentWriter, needed| {
+        *segment = larger(segment, instance, generation, needed)?;
+        Ok::<_, DaemonError>(())
+    };
     for def in &catalogue.tables {
-        segment.create_table(def, 0)?;
+        with_room(&mut segment, |s| s.create_table(def, 0), grow)?;
     }
     let working = WorkingCopy::new(&catalogue)?;
-    let working = load(&mut store, working, &mut segment, &catalogue, newest_revision)?;
+    let part = SegmentPart {
+        segment: &mut segment,
+        catalogue: &catalogue,
+        revision: newest_revision,
+        instance,
+        past: HashMap::new(),
+    };
+    let working = load(&mut store, working, part)?;
     if let Some(pages) = config.store.max_pages {
         store.limit_pages(pages)?;
     }
-    let prepared = segment.prepare_catalogue(&catalogue)?;
+    let prepared = with_room(&mut segment, |s| s.prepare_catalogue(&catalogue), grow)?;
     segment.publish_catalogue(prepared, newest_revision);
     let mut events = EventsWriter::create(generation, config.lanes.events_bytes)?;
     events.start(newest_revision);
@@ -128,26 +140,23 @@ impl Rows {
 fn load(
     store: &mut Store,
     working: WorkingCopy,
-    segment: &mut SegmentWriter,
-    catalogue: &Catalogue,
-    revision: u64,
+    mut segment: SegmentPart<'_>,
 ) -> Result<WorkingCopy, DaemonError> {
+    let is_new = segment.revision == 0;
     std::thread::scope(|scope| {
         let (to_working, for_working) = bounded::<Arc<Rows>>(BATCHES);
         let (to_segment, for_segment) = bounded::<Arc<Rows>>(BATCHES);
         let working = scope.spawn(move || load_working(working, &for_working));
-        let segment_part = scope.spawn(move || {
-            let mut part = SegmentPart { segment, catalogue, revision, past: HashMap::new() };
-            part.load(&for_segment).map(|()| part)
-        });
-        let read = if revision > 0 { read(store, &to_working, &to_segment) } else { Ok(()) };
+        let segment_part = scope.spawn(move || segment.load(&for_segment).map(|()| segment));
+        // A new store was opened for writing already: it has nothing to load.
+        let read = if is_new { Ok(()) } else { read(store, &to_working, &to_segment) };
         drop((to_working, to_segment));
         let ended = |_| DaemonError::Thread("recovery");
         // A loader's own error says more than that its batches could not be handed over.
         let working = working.join().map_err(ended)??;
-        let part = segment_part.join().map_err(ended)??;
+        let segment = segment_part.join().map_err(ended)??;
         read?;
-        part.take_past_shapes(&working)?;
+        segment.take_past_shapes(&working)?;
         Ok(working)
     })
 }
@@ -187,6 +196,7 @@ struct SegmentPart<'a> {
     segment: &'a mut SegmentWriter,
     catalogue: &'a Catalogue,
     revision: u64,
+    instance: [u8; 16],
     /// Birth and revision of the rows of past shapes.
     past: HashMap<u32, HashMap<Key, (u64, u64)>>,
 }
@@ -224,7 +234,20 @@ impl SegmentPart<'_> {
     }
 
     fn publish(&mut self, changes: Vec<RowChange>) -> Result<(), DaemonError> {
-        let prepared = self.segment.prepare(changes)?;
+        let spare = may_be_short(self.segment, &changes).then(|| changes.clone());
+        let prepared = match (self.segment.prepare(changes), spare) {
+            (Err(SegmentError::Full { needed, .. }), Some(spare)) => {
+                let generation = self.segment.generation();
+                let grow = |segment: &mut SegmentWriter, needed| {
+                    // Nobody has attached yet: the generation stays.
+                    *segment = larger(segment, self.instance, generation, needed)?;
+                    Ok::<_, DaemonError>(())
+                };
+                grow(self.segment, needed)?;
+                with_room(self.segment, |s| s.prepare(spare.clone()), grow)?
+            }
+            (prepared, _) => prepared?,
+        };
         self.segment.publish(prepared, self.revision);
         Ok(())
     }

@@ -178,10 +178,10 @@ fn announce(config: &Config, daemon: &Daemon) {
          key     {key} (keep a copy elsewhere: without it nobody can open the store)\n\
          \n\
          Try in another terminal:\n\
-         \x20 shmirror{options} sql \"CREATE TABLE setting(name TEXT PRIMARY KEY, value)\"\n\
-         \x20 shmirror{options} put setting greeting value=hello\n\
-         \x20 shmirror{options} get setting greeting\n\
-         \x20 shmirror{options} watch setting\n\
+         \x20 shmirror sql{options} \"CREATE TABLE setting(name TEXT PRIMARY KEY, value)\"\n\
+         \x20 shmirror put{options} setting greeting value=hello\n\
+         \x20 shmirror get{options} setting greeting\n\
+         \x20 shmirror watch{options} setting\n\
          \n\
          ready: pid {pid}, serving until SIGTERM or SIGINT (Ctrl-C)\n",
         version = crate::instance::VERSION,

@@ -3,21 +3,20 @@
 
 use std::sync::Arc;
 
-use shmirror_shm::snapshot::{Segment, SegmentWriter};
+use shmirror_shm::snapshot::Segment;
 
 use super::Pipeline;
 use crate::clock;
 use crate::error::DaemonError;
 use crate::instance::Descriptors;
+use crate::room::larger;
 
 impl Pipeline {
     /// Replaces the segment by one with room for `needed` bytes and more. On an error the present
     /// one stays in use.
     pub(super) fn next_generation(&mut self, needed: u64) -> Result<(), DaemonError> {
-        let reserve = needed.max(self.segment.reserve_bytes()).saturating_mul(2);
         let generation = self.store.next_generation()?;
-        let mut next = SegmentWriter::create(self.instance.id, generation, reserve)?;
-        self.segment.rebuild_into(&mut next)?;
+        let mut next = larger(&self.segment, self.instance.id, generation, needed)?;
         let catalogue = next.prepare_catalogue(&self.catalogue)?;
         next.publish_catalogue(catalogue, self.newest_revision);
         next.set_heartbeat(clock::monotonic_ns());
@@ -34,6 +33,7 @@ impl Pipeline {
         self.instance.published.replace(descriptors);
         self.segment.retire();
         self.segment = next;
+        let reserve = self.segment.reserve_bytes();
         tracing::info!(generation, reserve, "the segment was full; the next generation follows it");
         Ok(())
     }

@@ -10,10 +10,9 @@ use super::Pipeline;
 use super::apply::Applied;
 use super::group::Group;
 use crate::apply::{ApplyError, SchemaDelta};
+use crate::error::DaemonError;
 use crate::refusal::{Refusal, Refused};
-
-/// Most generations that one group may make necessary.
-const GENERATIONS: usize = 8;
+use crate::room::{may_be_short, with_room};
 
 /// A group that can be published as soon as it is durable.
 pub(super) struct Prepared {
@@ -64,28 +63,22 @@ impl Pipeline {
 
     fn take_all(&mut self, group: &mut Group) -> Result<Reserved, Refusal> {
         let changes = self.changes_of(group)?;
-        // A copy is only made where it may be needed.
-        let spare = self.may_be_short(&changes).then(|| changes.clone());
-        let mut taken = self.take(changes, group.schema.as_ref());
-        for _ in 0..GENERATIONS {
-            let (Err(SegmentError::Full { needed, .. }), Some(spare)) = (&taken, &spare) else {
-                break;
-            };
-            self.next_generation(*needed).map_err(|e| Refusal::memory(&e))?;
-            taken = self.take(spare.clone(), group.schema.as_ref());
-        }
+        // A copy is made only where a second try may be needed.
+        let spare = may_be_short(&self.segment, &changes).then(|| changes.clone());
+        let schema = group.schema.as_ref();
+        let taken = match (self.take(changes, schema), spare) {
+            (Err(SegmentError::Full { needed, .. }), Some(spare)) => {
+                self.next_generation(needed).and_then(|()| {
+                    let take = |pipeline: &mut Self| pipeline.take(spare.clone(), schema);
+                    with_room(self, take, Self::next_generation)
+                })
+            }
+            (taken, _) => taken.map_err(DaemonError::from),
+        };
         taken.map_err(|error| {
             tracing::error!(%error, "no memory for a group");
             Refusal::memory(&error)
         })
-    }
-
-    /// Whether the reserve may not do for `changes`: by a generous guess.
-    fn may_be_short(&self, changes: &[RowChange]) -> bool {
-        let image = |c: &RowChange| c.image.as_ref().map_or(0, |i| i.as_ref().words().len() * 8);
-        let bytes: usize = changes.iter().map(|c| 4 * image(c) + 256).sum();
-        let used = self.segment.used_bytes();
-        self.segment.reserve_bytes() < used + used / 2 + bytes as u64 + (16 << 20)
     }
 
     /// The rows that the segment is to get. A reshaped table gets all of its rows anew.
