@@ -88,13 +88,6 @@ impl Failure {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Advised(_, hint) => Some(hint.clone()),
-            Self::Client(shmirror::Error::NoDaemon { .. }) => Some(
-                "start one with `shmirror serve`, or name another with --instance or --socket"
-                    .into(),
-            ),
-            Self::Client(shmirror::Error::UnknownTable { .. }) => {
-                Some("`shmirror status` lists the tables".into())
-            }
             _ => None,
         }
     }
@@ -116,6 +109,11 @@ fn unreachable_daemon(e: &shmirror::Error) -> bool {
     use shmirror::Error as E;
     matches!(
         e,
-        E::NoDaemon { .. } | E::SocketPathTooLong { .. } | E::Layout { .. } | E::Disconnected
+        E::NoDaemon { .. }
+            | E::SocketPathTooLong { .. }
+            | E::InstanceName { .. }
+            | E::Layout { .. }
+            | E::OtherInstance { .. }
+            | E::Disconnected { .. }
     )
 }

@@ -117,7 +117,10 @@ pub fn json_text(out: &mut String, text: &str) {
 }
 
 /// Appends a JSON object of these columns, in this order.
-pub fn json_object<'a>(out: &mut String, columns: impl Iterator<Item = (&'a str, ValueRef<'a>)>) {
+pub fn json_object<'n, 'v>(
+    out: &mut String,
+    columns: impl Iterator<Item = (&'n str, ValueRef<'v>)>,
+) {
     out.push('{');
     for (i, (name, value)) in columns.enumerate() {
         if i > 0 {

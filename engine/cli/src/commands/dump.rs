@@ -1,7 +1,7 @@
 //! `shmirror dump`: a whole table of one revision, in key order.
 
 use clap::Args;
-use shmirror_shm::value::ValueRef;
+use shmirror_shm::catalogue::KeyKind;
 
 use crate::args::Place;
 use crate::failure::Failure;
@@ -45,40 +45,39 @@ pub struct Arguments {
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     let table = place.mirror()?.table(&arguments.table)?;
     let scan = table.scan()?;
-    let schema = scan.schema();
-    let columns: Vec<(usize, &str)> = schema
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| !c.hidden || arguments.rowid)
-        .map(|(i, c)| (i, c.name.as_str()))
-        .collect();
+    let schema = table.schema();
+    let with_rowid = arguments.rowid && schema.key == KeyKind::Rowid;
     let mut out = Out::new();
     let mut line = String::new();
+    let mut rows = scan.sorted().peekable();
     if arguments.format == Format::Csv {
-        for (i, (_, name)) in columns.iter().enumerate() {
+        // The rows' own names: the table may have changed its columns since they were read.
+        let mut names: Vec<&str> = match rows.peek() {
+            Some(row) => row.columns().collect(),
+            None => schema.visible().map(|(_, c)| c.name.as_str()).collect(),
+        };
+        names.extend(with_rowid.then_some("rowid"));
+        for (i, name) in names.iter().enumerate() {
             line.push_str(if i > 0 { "," } else { "" });
             text::csv_text(&mut line, name, false);
         }
         line.push('\n');
     }
     let mut first = true;
-    for row in scan.sorted() {
-        let mut values: Vec<(&str, ValueRef<'_>)> = Vec::with_capacity(columns.len());
-        for (index, name) in &columns {
-            values.push((name, row.value_at(*index)?));
-        }
+    for row in rows {
+        let rowid = if with_rowid { row.key() } else { Vec::new() };
+        let values = row.values().chain(rowid.iter().map(|v| ("rowid", v.as_ref())));
         match arguments.format {
             Format::Json => {
                 line.push_str(if first { "[" } else { ",\n " });
-                text::json_object(&mut line, values.into_iter());
+                text::json_object(&mut line, values);
             }
             Format::Ndjson => {
-                text::json_object(&mut line, values.into_iter());
+                text::json_object(&mut line, values);
                 line.push('\n');
             }
             Format::Csv => {
-                for (i, (_, value)) in values.into_iter().enumerate() {
+                for (i, (_, value)) in values.enumerate() {
                     line.push_str(if i > 0 { "," } else { "" });
                     text::csv(&mut line, value);
                 }

@@ -48,13 +48,13 @@ pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     let mut printed = String::new();
     match column {
         Some(index) if arguments.json => {
-            text::json(&mut printed, row.value_at(index)?);
+            text::json(&mut printed, row.get_at(index)?);
         }
-        Some(index) => printed = text::plain(row.value_at(index)?),
+        Some(index) => printed = text::plain(row.get_at(index)?),
         None => {
             let mut columns = Vec::new();
             for (index, column) in schema.visible() {
-                columns.push((column.name.as_str(), row.value_at(index)?));
+                columns.push((column.name.as_str(), row.get_at(index)?));
             }
             text::json_object(&mut printed, columns.into_iter());
         }

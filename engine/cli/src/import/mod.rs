@@ -103,11 +103,11 @@ fn open(path: &Path) -> Result<Source<'_>, Failure> {
             rusqlite::Error::ExecuteReturnedResults => Ok(()),
             e => Err(source.failed(e)),
         })?;
-    let application: i32 = source
+    let application: u32 = source
         .connection
         .query_row("PRAGMA application_id", [], |row| row.get(0))
         .map_err(|e| source.failed(e))?;
-    if application == shmirror_daemon::APPLICATION_ID {
+    if application == shmirror_store::APPLICATION_ID {
         return Err(source.refused(
             "a sealed store of shmirror, not a plain database; serve it with `shmirror serve --data`",
         ));

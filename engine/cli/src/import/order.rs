@@ -190,18 +190,13 @@ fn each(
     sql: &str,
     mut f: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
 ) -> Result<(), Failure> {
-    let run = || -> rusqlite::Result<()> {
-        let mut statement = source.connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            f(row)?;
-        }
-        Ok(())
-    };
-    {
-        run
+    let failed = |e| source.failed(e);
+    let mut statement = source.connection.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        f(row).map_err(failed)?;
     }
-    ().map_err(|e| source.failed(e))
+    Ok(())
 }
 
 fn take(

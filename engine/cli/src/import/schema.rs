@@ -186,22 +186,20 @@ impl Table {
     ) -> Result<Self, Failure> {
         struct Column {
             name: String,
-            declared: String,
             not_null: bool,
             key: u32,
             hidden: u32,
         }
         let columns = list(
             source,
-            "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid",
+            "SELECT name, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid",
             &[&name],
             |row| {
                 Ok(Column {
                     name: row.get(0)?,
-                    declared: row.get(1)?,
-                    not_null: row.get(2)?,
-                    key: row.get(3)?,
-                    hidden: row.get(4)?,
+                    not_null: row.get(1)?,
+                    key: row.get(2)?,
+                    hidden: row.get(3)?,
                 })
             },
         )?;
@@ -213,22 +211,20 @@ impl Table {
             (false, Some(alias)) => vec![alias.to_owned()],
             _ => key.iter().map(|c| c.name.clone()).collect(),
         };
-        let rows = source
+        let rows: i64 = source
             .connection
             .query_row(&format!("SELECT count(*) FROM {}", quoted_name(&name)), [], |r| r.get(0))
             .map_err(|e| source.failed(e))?;
-        let integer_key =
-            matches!(key.as_slice(), [c] if c.declared.eq_ignore_ascii_case("INTEGER"));
         Ok(Self {
             references: references(source, &name)?,
             // A table without a key has its rowids as its keys; they come over too.
-            rowid: (key.is_empty() && !integer_key && !taken("rowid")).then_some("rowid"),
+            rowid: (key.is_empty() && !taken("rowid")).then_some("rowid"),
             identity,
             not_null: columns.iter().filter(|c| c.not_null).map(|c| c.name.clone()).collect(),
             columns: columns.into_iter().filter(|c| c.hidden == 0).map(|c| c.name).collect(),
             name,
             sql,
-            rows,
+            rows: rows.unsigned_abs(),
         })
     }
 

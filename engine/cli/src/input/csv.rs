@@ -210,7 +210,9 @@ fn looks_like_a_date(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn all(text: &'static str) -> (Vec<String>, Vec<(u64, Vec<String>)>, Vec<BadLine>) {
+    type Read = (Vec<String>, Vec<(u64, Vec<String>)>, Vec<BadLine>);
+
+    fn all(text: &'static str) -> Read {
         let mut reader = match CsvReader::new(Lines::of(text.as_bytes()), b',') {
             Ok(reader) => reader,
             Err(bad) => return (vec![], vec![], vec![bad]),

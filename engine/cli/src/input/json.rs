@@ -255,7 +255,9 @@ fn push(row: &mut RawRow, column: usize, value: &serde_json::Value) -> Result<()
 mod tests {
     use super::*;
 
-    fn read(mut reader: JsonReader) -> (Vec<String>, Vec<(u64, String)>, Vec<BadLine>) {
+    type Read = (Vec<String>, Vec<(u64, String)>, Vec<BadLine>);
+
+    fn read(mut reader: JsonReader) -> Read {
         let (mut rows, mut bad, mut row) = (vec![], vec![], RawRow::default());
         loop {
             match reader.next(&mut row) {

@@ -126,10 +126,13 @@ impl Checker {
     }
 }
 
+/// Rows with values for the same columns: those columns, and the values of each row.
+pub type Run = (Arc<[usize]>, Vec<Vec<Value>>);
+
 /// Rows that go together, with the lines they came from.
 #[derive(Default)]
 pub struct Batch {
-    runs: Vec<(Arc<[usize]>, Vec<Vec<Value>>)>,
+    runs: Vec<Run>,
     /// Line of each row.
     pub lines: Vec<u64>,
     /// About the bytes that they take.
@@ -177,7 +180,7 @@ impl Batch {
     }
 
     /// The rows, those with the same columns together.
-    pub fn into_runs(self) -> Vec<(Arc<[usize]>, Vec<Vec<Value>>)> {
+    pub fn into_runs(self) -> Vec<Run> {
         self.runs
     }
 
