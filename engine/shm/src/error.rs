@@ -91,6 +91,7 @@ pub enum ShmError {
 
 impl ShmError {
     /// For `map_err` on a system call.
+    #[cfg(not(loom))]
     pub(crate) fn system(what: &'static str) -> impl FnOnce(Errno) -> Self {
         move |source| Self::System { what, source }
     }

@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+#[cfg(not(loom))]
 use crate::sync::AtomicU32;
 
 /// Why a wait ended.

@@ -82,6 +82,7 @@ pub(crate) fn release(word: &AtomicU32) {
 }
 
 /// The thread that holds the lock at this moment, or 0.
+#[cfg(not(loom))]
 pub(crate) fn holder(word: &AtomicU32) -> u32 {
     word.load(Ordering::Relaxed) & TID
 }

@@ -136,6 +136,7 @@ impl Queue<'_> {
 
     /// Whether the daemon sleeps while there are records. For a producer that waits: it rings again,
     /// in place of one that was killed between its push and its ring.
+    #[cfg(not(loom))]
     pub fn overslept(&self) -> bool {
         let end = halves(self.head.load(Ordering::Relaxed)).1;
         end != self.cursor.load(Ordering::Relaxed) as u32 && self.must_ring()

@@ -319,7 +319,7 @@ fn whatever_is_scribbled_the_daemon_goes_on() {
                 let value = match random() % 3 {
                     0 => random(),
                     1 => random() % 64,
-                    _ => random() % 8 << 32 | random() % 8192,
+                    _ => ((random() % 8) << 32) | (random() % 8192),
                 };
                 words::whole(&producer.region, offset).store(value, Ordering::Relaxed);
                 // And does as it should now and then, so that not all of it is nonsense.
@@ -344,9 +344,9 @@ fn whatever_is_scribbled_the_daemon_goes_on() {
                     corrupt.fetch_add(1, Ordering::Relaxed);
                     lanes += 1;
                     // As the daemon would: go on with a lane in a defined state.
-                    let here = consumer.taken.tickets << 32 | consumer.taken.position & 0xFFFF_FFFF;
+                    let here = (consumer.taken.tickets << 32) | (consumer.taken.position & 0xFFFF_FFFF);
                     words::whole(consumer.region(), at::HEAD).store(here, Ordering::Relaxed);
-                    consumer.set_asleep(lanes % 2 == 0);
+                    consumer.set_asleep(lanes.is_multiple_of(2));
                 }
             }
             let _ = consumer.pending();

@@ -1,14 +1,15 @@
 //! Announcing and waiting: who sleeps until there are events, and who wakes them.
 //!
 //! ```text
-//! announce  turn of each touched table + 1 ; end (release) ; turn of each touched table + 1 ;
+//! announce  turns of touched tables odd ; end (release) ; turns of touched tables even, and others ;
 //!           turn of all + 1 ; wake
 //! wait      t ← turns of our tables ; end behind the cursor ? up ;
-//!           again: n ← turn ; end behind the cursor ? our turns still t ? pass over it : up ;
+//!           again: n ← turn ; end behind the cursor ? t even and still our turns ? pass over it : up ;
 //!                  futex wait while turn = n
 //! ```
-//! The turns change before the end, so that a reader that sees an end, and its turns unchanged, knows
-//! that nothing up to there is its own. They change again after it, so that who read its turn between
+//! A table's turn changes before the end, so that a reader that sees an end, and the turn unchanged,
+//! knows that nothing up to there is its own. That holds if the turn was read outside of an
+//! announcement, which an even one tells. It changes again after the end, so that who read it between
 //! the two and saw the old end does not sleep through the new one. Readers cannot say that they wait, as
 //! they write nothing: every announcement wakes.
 
@@ -37,13 +38,14 @@ impl Watch<'_> {
         let touched: SmallVec<[u32; 32]> =
             if tables.contains(&0) { every.clone().collect() } else { tables.into() };
         for table in &touched {
-            bump(self.table(*table));
+            change(self.table(*table), |turn| turn | 1);
         }
         self.log.announce(writer, revision);
+        // Twice for two tables of one word: it stays even, and changes.
         for table in &touched {
-            bump(self.table(*table));
+            change(self.table(*table), |turn| (turn | 1).wrapping_add(1));
         }
-        bump(self.all);
+        change(self.all, |turn| turn.wrapping_add(1));
         futex::wake(self.all, futex::ALL);
         let woken = if lapping { every.collect() } else { touched };
         for table in woken {
@@ -62,6 +64,7 @@ impl Watch<'_> {
     ) -> bool {
         // Before the end: of what comes behind that end, nothing is ours while these stay.
         let turns = self.turns(tables);
+        let outside = !tables.is_empty() && turns.iter().all(|turn| turn.is_multiple_of(2));
         if cursor.position < self.end().position {
             return true;
         }
@@ -77,7 +80,7 @@ impl Watch<'_> {
             let end = self.end();
             if cursor.position < end.position {
                 // The end first: the turns of all that it covers are seen now.
-                if tables.is_empty() || self.turns(tables) != turns {
+                if !outside || self.turns(tables) != turns {
                     return true;
                 }
                 *cursor = end;
@@ -107,7 +110,7 @@ impl Watch<'_> {
     }
 }
 
-/// One more; only one thread ever writes the word.
-fn bump(word: &AtomicU32) {
-    word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+/// Only one thread ever writes the word.
+fn change(word: &AtomicU32, next: impl FnOnce(u32) -> u32) {
+    word.store(next(word.load(Ordering::Relaxed)), Ordering::Release);
 }
