@@ -55,6 +55,25 @@ impl TableView {
         Ok(revision)
     }
 
+    /// Copies the row of `key` as of `revision`, which is published already; whether there is one.
+    /// `None` where that is no longer to be had: take a newer revision.
+    ///
+    /// # Errors
+    /// [`ReadError::Moved`]: look the table up again.
+    pub fn read_as_of(
+        &self,
+        key: &Key,
+        revision: u64,
+        out: &mut RowBuf,
+    ) -> Result<Option<bool>, ReadError> {
+        let mut found = AsOf::TooOld;
+        let done = self.once(revision, |revision| {
+            found = self.get_as_of(key, revision, out)?;
+            Ok(found != AsOf::TooOld)
+        })?;
+        Ok(done.then_some(matches!(found, AsOf::Row { .. })))
+    }
+
     /// The row of `key` as of `revision`.
     ///
     /// A row that the index has is judged by its slot. One that it has not may have been deleted

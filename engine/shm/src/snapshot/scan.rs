@@ -168,6 +168,18 @@ impl TableView {
         Ok(revision)
     }
 
+    /// Copies the whole table as of `revision`, which is published already: so that several tables are
+    /// read as of the same one. False where it is no longer to be had, as rows have moved on twice
+    /// since: take a newer one.
+    ///
+    /// # Errors
+    /// [`ReadError::Moved`]: look the table up again.
+    pub fn scan_as_of(&self, revision: u64, out: &mut ScanBuf) -> Result<bool, ReadError> {
+        out.begin(self.shape.columns);
+        out.set_revision(revision);
+        self.once(revision, |revision| self.pass(revision, out))
+    }
+
     /// Runs passes, each as of the newest revision, until one meets nothing that is too old for it.
     pub(super) fn at_one_revision(
         &self,
@@ -175,20 +187,29 @@ impl TableView {
     ) -> Result<u64, ReadError> {
         for _ in 0..TRIES {
             let revision = self.segment().revision();
-            // This storage holds for revisions before `until`: a reshaped table's next one was
-            // published with that revision, and the catalogue names it.
-            if self.header(table_at!(until)).load(Ordering::Relaxed) <= revision {
-                return Err(ReadError::Moved);
-            }
-            let done = pass(revision);
-            if self.has_moved() {
-                return Err(ReadError::Moved);
-            }
-            if done? {
+            if self.once(revision, &mut pass)? {
                 return Ok(revision);
             }
         }
         Err(ReadError::Contended { tries: TRIES })
+    }
+
+    /// Runs one pass as of `revision`, where this storage holds.
+    pub(super) fn once(
+        &self,
+        revision: u64,
+        pass: impl FnOnce(u64) -> Result<bool, ReadError>,
+    ) -> Result<bool, ReadError> {
+        // This storage holds for revisions before `until`: a reshaped table's next one was published
+        // with that revision, and the catalogue names it.
+        if self.header(table_at!(until)).load(Ordering::Relaxed) <= revision {
+            return Err(ReadError::Moved);
+        }
+        let done = pass(revision);
+        if self.has_moved() {
+            return Err(ReadError::Moved);
+        }
+        done
     }
 
     /// One pass; false where some row has moved on twice since `revision`.
