@@ -133,17 +133,13 @@ impl Store {
         if self.live.is_none() {
             return Err(StoreError::NotRecovered);
         }
-        let worked = if max_rows == 0 {
-            0
+        if max_rows == 0 {
+            Ok(0)
         } else if self.state.checkpoint < self.state.newest {
-            self.step(max_rows)?
+            self.step(max_rows)
         } else {
-            self.sweep_step(max_rows)?
-        };
-        if let Some(live) = &self.live {
-            live.relieve_wal();
+            self.sweep_step(max_rows)
         }
-        Ok(worked)
     }
 
     fn step(&mut self, max_rows: usize) -> Result<usize, StoreError> {

@@ -19,6 +19,7 @@ mod error;
 mod examine;
 mod format;
 mod group;
+mod identity;
 mod key_file;
 mod keys;
 mod live;
@@ -35,6 +36,7 @@ mod settled;
 mod snapshot;
 mod state;
 mod store;
+mod wal;
 
 pub use backup::BackupReport;
 pub use directory::{CONFIG_FILE, KEY_FILE, LOCK_FILE, LOG_DIR, STORE_FILE};

@@ -1,31 +1,20 @@
-//! The writer's SQLite connection once the store was found good: transactions, durability levels,
-//! and when SQLite's write-ahead log goes into the file.
-//!
-//! ```text
-//! below 16 MiB            nothing
-//! from 16 MiB on          a checkpoint step asks SQLite to move it (it waits for no reader)
-//! from 128 MiB on         each commit asks
-//! ```
+//! The writer's SQLite connection once the store was found good: transactions and their durability.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::config::DbConfig;
-use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{StoreError, sqlite};
 use crate::format::PAGE_BYTES;
 use crate::store::Synchronous;
-
-const WAL_SOFT: u64 = (16 << 20) / PAGE_BYTES;
-const WAL_HARD: u64 = (128 << 20) / PAGE_BYTES;
+use crate::wal::{WAL_SOFT, WalMover};
 
 /// The writer's connection.
 pub(crate) struct Live {
+    // Before `conn`: the connection that is closed last tidies up, and that should be this one.
+    mover: WalMover,
     conn: Connection,
-    wal_pages: Arc<AtomicU64>,
     level: Option<Synchronous>,
     /// The blob of the group that is committed, kept for its memory.
     pub log_blob: Vec<u8>,
@@ -51,22 +40,8 @@ impl Live {
             let what = format!("journal mode {mode}, expected wal");
             return Err(StoreError::Damaged { file: path.to_path_buf(), what });
         }
-        let wal_pages = Arc::new(AtomicU64::new(0));
-        let pages = Arc::clone(&wal_pages);
-        // The hook replaces SQLite's own automatic checkpoint. It runs after the commit is done and
-        // never reports an error: that would make a durable commit look failed.
-        let hook = move |wal: &mut Wal, in_wal: std::ffi::c_int| {
-            let in_wal = u64::try_from(in_wal).unwrap_or(0);
-            pages.store(in_wal, Ordering::Relaxed);
-            if in_wal >= WAL_HARD
-                && let Err(error) = wal.checkpoint()
-            {
-                tracing::warn!(%error, pages = in_wal, "write-ahead log could not be checkpointed");
-            }
-            Ok(())
-        };
-        conn.wal_hook(Some(hook)).map_err(&opening)?;
-        Ok(Self { conn, wal_pages, level: None, log_blob: Vec::new() })
+        let mover = WalMover::start(path, &mut conn)?;
+        Ok(Self { mover, conn, level: None, log_blob: Vec::new() })
     }
 
     pub fn conn(&self) -> &Connection {
@@ -74,7 +49,7 @@ impl Live {
     }
 
     pub fn wal_pages(&self) -> u64 {
-        self.wal_pages.load(Ordering::Relaxed)
+        self.mover.pages()
     }
 
     /// Runs `work` in one write transaction of this durability. On any error it is rolled back.
@@ -108,23 +83,9 @@ impl Live {
         done
     }
 
-    /// Moves SQLite's write-ahead log into the file where it has grown long. Never an error: the log
-    /// may stay as it is.
-    pub fn relieve_wal(&self) {
-        if self.wal_pages() < WAL_SOFT {
-            return;
-        }
-        let moved = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |r| {
-            Ok((r.get::<_, i64>(1)?, r.get::<_, i64>(2)?))
-        });
-        match moved {
-            Ok((in_wal, done)) if in_wal == done => self.wal_pages.store(0, Ordering::Relaxed),
-            Ok(_) => {} // a reader still needs some of it
-            Err(error) => tracing::warn!(%error, "write-ahead log could not be checkpointed"),
-        }
-    }
-
     pub fn close(self, path: &Path) -> Result<(), StoreError> {
-        self.conn.close().map_err(|(_, e)| sqlite(path, "closing the store")(e))
+        let Self { mover, conn, .. } = self;
+        drop(mover);
+        conn.close().map_err(|(_, e)| sqlite(path, "closing the store")(e))
     }
 }

@@ -57,7 +57,6 @@ impl Store {
             state.write(conn, sealer, blob)
         })?;
         self.state = state;
-        live.relieve_wal();
         Ok(leaving.len())
     }
 

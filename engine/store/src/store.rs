@@ -241,6 +241,8 @@ impl Store {
         for &(birth, revision) in &self.noted.rows {
             self.dirty.note(birth, revision);
         }
+        self.noted.rows.clear();
+        self.noted.rows.shrink_to(1 << 16);
         if let Some(catalogue) = changed {
             let tables: HashSet<u32> = catalogue.tables.iter().map(|t| t.id).collect();
             if !self.tables.is_subset(&tables) {

@@ -73,7 +73,8 @@ fn transactions(model: &Model, plan: &[Vec<(u8, usize, usize)>]) -> Vec<Vec<Chan
 }
 
 fn options() -> StoreOptions {
-    StoreOptions { log_keep_bytes: 4_000, ..StoreOptions::default() }
+    let synchronous = shmirror_store::Synchronous::Normal; // no power is lost here
+    StoreOptions { log_keep_bytes: 4_000, synchronous, ..StoreOptions::default() }
 }
 
 proptest! {

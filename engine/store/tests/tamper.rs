@@ -12,6 +12,7 @@ use shmirror_store::{Place, StoreError};
 /// Changes a closed store behind its back. Leaves no side files.
 fn change(dir: &Path, sql: &str, params: impl rusqlite::Params) {
     let conn = Connection::open(dir.join("store.db")).unwrap();
+    conn.execute_batch("PRAGMA synchronous = OFF").unwrap();
     assert!(conn.execute(sql, params).unwrap() > 0, "{sql}");
     conn.close().unwrap();
 }
@@ -66,14 +67,17 @@ fn no_bit_of_a_sealed_value_can_be_flipped_unnoticed() {
             if at >= 56 && at + 8 < blob.len() && !at.is_multiple_of(13) {
                 continue;
             }
-            let bit = (seed >> 60) as u32 & 7;
-            let mut flipped = blob.clone();
-            flipped[at] ^= 1 << bit;
-            change(dir.path(), &sql, (&flipped, &id));
             let harmless = matches!(
                 (table, &id),
                 ("commit_log", rusqlite::types::Value::Integer(first)) if *first <= checkpoint
             );
+            if harmless && !at.is_multiple_of(9) {
+                continue; // the opening goes all the way then, which takes longer
+            }
+            let bit = (seed >> 60) as u32 & 7;
+            let mut flipped = blob.clone();
+            flipped[at] ^= 1 << bit;
+            change(dir.path(), &sql, (&flipped, &id));
             let what = format!("{table} {id:?}, bit {bit} of byte {at}");
             if harmless {
                 // Before the checkpoint: recovery does not need it, but check and history see it.

@@ -1,0 +1,128 @@
+//! SQLite's write-ahead log moves into the file on a thread of its own, so that its two syncs of the
+//! disk and thousands of page writes do not stand in the way of a commit.
+//!
+//! ```text
+//! every 16 MiB of it   the thread is asked; it waits for no reader and no writer for it
+//! from 128 MiB on      the commit does what is left itself: only while nobody commits can SQLite
+//!                      come to the end and begin the log anew
+//! ```
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{StoreError, io, sqlite};
+use crate::format::PAGE_BYTES;
+
+/// Pages of 16 MiB.
+pub(crate) const WAL_SOFT: u64 = (16 << 20) / PAGE_BYTES;
+/// Pages of 128 MiB.
+const WAL_HARD: u64 = (128 << 20) / PAGE_BYTES;
+
+#[derive(Default)]
+struct Orders {
+    move_it: bool,
+    stop: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    orders: Mutex<Orders>,
+    changed: Condvar,
+    /// Pages in the write-ahead log.
+    pages: AtomicU64,
+}
+
+impl Shared {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        // Two flags can't be left half-written by a panic.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that moves the write-ahead log. Dropping it ends and joins the thread.
+pub(crate) struct WalMover {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WalMover {
+    /// Starts the thread for the store at `path`, and has `writer` tell it of commits.
+    pub fn start(path: &Path, writer: &mut Connection) -> Result<Self, StoreError> {
+        let failed = sqlite(path, "opening the store");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(&failed)?;
+        conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;")
+            .map_err(&failed)?;
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("store-wal".into())
+            .spawn(move || run(&theirs, &conn))
+            .map_err(io(path, "starting a thread"))?;
+        let mover = Self { shared: Arc::clone(&shared), thread: Some(thread) };
+
+        // The hook replaces SQLite's own automatic checkpoint. It runs after the commit is done, and
+        // never reports an error: that would make a durable commit look failed.
+        let mut asked_at = 0;
+        let hook = move |wal: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+            let pages = u64::try_from(pages).unwrap_or(0);
+            shared.pages.store(pages, Ordering::Relaxed);
+            if pages < asked_at {
+                asked_at = 0; // it was begun anew
+            }
+            if pages >= WAL_HARD {
+                note(wal.checkpoint());
+            } else if pages >= asked_at + WAL_SOFT {
+                asked_at = pages;
+                shared.orders().move_it = true;
+                shared.changed.notify_one();
+            }
+            Ok(())
+        };
+        writer.wal_hook(Some(hook)).map_err(&failed)?;
+        Ok(mover)
+    }
+
+    /// Pages in the write-ahead log at the last commit.
+    pub fn pages(&self) -> u64 {
+        self.shared.pages.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for WalMover {
+    fn drop(&mut self) {
+        self.shared.orders().stop = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic there was reported there
+        }
+    }
+}
+
+fn run(shared: &Shared, conn: &Connection) {
+    loop {
+        let mut orders = shared.orders();
+        while !orders.move_it && !orders.stop {
+            orders = shared.changed.wait(orders).unwrap_or_else(PoisonError::into_inner);
+        }
+        if orders.stop {
+            return;
+        }
+        orders.move_it = false;
+        drop(orders);
+        note(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+    }
+}
+
+/// A checkpoint that fails costs nothing but room: the log goes on growing, and the next one tries.
+fn note(done: rusqlite::Result<()>) {
+    match done {
+        Ok(()) => {}
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+        Err(error) => tracing::warn!(%error, "write-ahead log could not be checkpointed"),
+    }
+}
