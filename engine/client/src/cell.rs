@@ -308,7 +308,7 @@ impl Cell {
     }
 
     fn error(&self, source: CellError) -> Error {
-        Error::Cell { table: self.table.clone(), column: self.column.clone(), source }
+        Error::Cell { what: format!("cell {:?} of table {:?}", self.column, self.table), source }
     }
 }
 

@@ -127,12 +127,10 @@ pub enum Error {
         message: String,
     },
     /// A cell that cannot be read.
-    #[error("cell {column:?} of table {table:?}: {source}")]
+    #[error("{what}: {source}")]
     Cell {
-        /// The table.
-        table: String,
-        /// The column.
-        column: String,
+        /// Which, as far as is known: the typed getters of a cell name no table.
+        what: String,
         /// Why.
         source: CellError,
     },
@@ -279,6 +277,12 @@ impl Error {
     /// An [`Error::Io`] of what the system said.
     pub(crate) fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { what: what.into(), source: source.into() }
+    }
+}
+
+impl From<CellError> for Error {
+    fn from(source: CellError) -> Self {
+        Self::Cell { what: "cell".to_owned(), source }
     }
 }
 

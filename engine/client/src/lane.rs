@@ -94,9 +94,19 @@ pub(crate) enum Fate {
     Elsewhere { expected: String, found: String },
 }
 
+/// A request as it goes into a lane.
+pub(crate) struct Payload {
+    /// Its archive.
+    pub(crate) bytes: Vec<u8>,
+    /// It may have result rows, for all that its text says.
+    pub(crate) may_have_rows: bool,
+}
+
 /// A request that was submitted.
 #[derive(Debug)]
 pub(crate) struct Submitted {
+    /// It may have result rows, for all that its text says.
+    may_have_rows: bool,
     /// Emptied once its fate is known.
     payload: Mutex<Vec<u8>>,
     place: Mutex<Place>,
@@ -116,8 +126,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Submitted {
-    pub(crate) fn new(payload: Vec<u8>, session: Arc<Session>, ticket: u64) -> Self {
-        Self { payload: Mutex::new(payload), place: Mutex::new(Place::UnderWay(session, ticket)) }
+    pub(crate) fn new(payload: Payload, session: Arc<Session>, ticket: u64) -> Self {
+        let Payload { bytes: payload, may_have_rows } = payload;
+        Self {
+            may_have_rows,
+            payload: Mutex::new(payload),
+            place: Mutex::new(Place::UnderWay(session, ticket)),
+        }
     }
 
     /// Where it is now.
@@ -207,7 +222,8 @@ impl Submitted {
             }
             if let Some(revision) = committed_at(fresh, session.id(), ticket)? {
                 // How much it changed died with the daemon.
-                let fate = Fate::Committed { revision, changes: 0, has_rows: true };
+                let has_rows = self.may_have_rows;
+                let fate = Fate::Committed { revision, changes: 0, has_rows };
                 self.settle(session, ticket, fate);
                 return Ok(());
             }

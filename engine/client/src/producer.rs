@@ -16,7 +16,7 @@ use shmirror_shm::wire::ROLE_PRODUCER;
 use crate::connection::{BACKOFF, Connection, Place as Daemon, same_process};
 use crate::error::Error;
 use crate::into_key::IntoKey;
-use crate::lane::{Place, Session, Submitted};
+use crate::lane::{Payload, Place, Session, Submitted};
 use crate::options::Options;
 use crate::ticket::Ticket;
 use crate::transaction::{Transaction, rows_action};
@@ -203,20 +203,35 @@ impl Producer {
             return Err(Error::TooLarge { what: "SQL text", found, allowed });
         }
         let request = SqlRequest { sql: sql.to_owned(), params: params.to_vec(), want_rows };
-        self.send(archived(&Request::Sql(request))?, Some(Instant::now() + self.timeout))
+        let bytes = archived(&Request::Sql(request))?;
+        let may_have_rows = want_rows && may_yield_rows(sql);
+        let deadline = Instant::now() + self.timeout;
+        self.send(Payload { bytes, may_have_rows }, Some(deadline))
     }
 
-    fn send(&self, payload: Vec<u8>, deadline: Option<Instant>) -> Result<Ticket, Error> {
+    fn send(&self, payload: Payload, deadline: Option<Instant>) -> Result<Ticket, Error> {
         let request = self.shared.submit(payload, deadline)?;
         Ok(Ticket::new(self.shared.clone(), request, self.timeout))
     }
 }
 
-fn encode(changes: Vec<Change>) -> Result<Vec<u8>, Error> {
+/// Whether a statement of this text can yield rows. Asked only where the daemon died after the commit,
+/// and its answer with it.
+fn may_yield_rows(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    let has = |word| sql.contains(word);
+    has("select")
+        || has("returning")
+        || has("explain")
+        || has("values") && !has("insert") && !has("replace")
+}
+
+fn encode(changes: Vec<Change>) -> Result<Payload, Error> {
     for change in &changes {
         no_nan(change)?;
     }
-    archived(&Request::Transaction(changes))
+    let bytes = archived(&Request::Transaction(changes))?;
+    Ok(Payload { bytes, may_have_rows: false })
 }
 
 fn archived(request: &Request) -> Result<Vec<u8>, Error> {
@@ -284,7 +299,7 @@ impl Shared {
     }
 
     /// Puts a request into the lane. Without a deadline: now or not at all.
-    fn submit(&self, payload: Vec<u8>, deadline: Option<Instant>) -> Result<Arc<Submitted>, Error> {
+    fn submit(&self, payload: Payload, deadline: Option<Instant>) -> Result<Arc<Submitted>, Error> {
         self.same_process()?;
         let until = deadline.unwrap_or_else(Instant::now);
         let mut pause = FULL_PAUSE.0;
@@ -293,7 +308,7 @@ impl Shared {
                 let mut state = self.state();
                 state.reap();
                 let session = state.session.clone();
-                match session.lane.try_submit(RequestKind::REQUEST, &payload) {
+                match session.lane.try_submit(RequestKind::REQUEST, &payload.bytes) {
                     Ok(ticket) => {
                         let request = Submitted::new(payload, session, ticket);
                         let request = Arc::new(request);
