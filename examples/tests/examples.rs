@@ -1,18 +1,22 @@
 //! Runs the examples as the README says, each as a process of its own, against a served instance.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 /// An instance served by `config_server`, and so by a program that embeds the daemon.
 struct Server {
     process: std::process::Child,
+    output: BufReader<ChildStdout>,
     directory: tempfile::TempDir,
 }
 
 impl Server {
     fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(directory: tempfile::TempDir) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_config_server"))
             .arg(directory.path().join("data"))
             .arg(directory.path().join("sock"))
@@ -20,19 +24,25 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        output.read_line(&mut line).unwrap();
         assert!(line.contains("greeting is \"hello\""), "{line}");
-        Self { process, directory }
+        Self { process, output, directory }
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
         command(program, arguments, self.directory.path()).output().unwrap()
     }
 
-    fn stop(mut self) {
+    /// Ends the server's input; the directory that it served.
+    fn stop(mut self) -> tempfile::TempDir {
         drop(self.process.stdin.take());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
         assert!(self.process.wait().unwrap().success());
+        assert_eq!(rest, "stopped\n");
+        self.directory
     }
 }
 
@@ -74,7 +84,7 @@ fn hot_reader_sees_no_torn_row_while_producer_writes() {
     let reads = text(&server.run(env!("CARGO_BIN_EXE_hot_reader"), &["2"]));
     assert!(reads.contains(" 0 torn, 0 older"), "{reads}");
     let mut written = String::new();
-    std::io::Read::read_to_string(&mut producer.stdout.take().unwrap(), &mut written).unwrap();
+    producer.stdout.take().unwrap().read_to_string(&mut written).unwrap();
     assert!(producer.wait().unwrap().success());
     let count: u64 = written.split(' ').next().unwrap().parse().unwrap();
     assert!(count > 100, "{written}");
@@ -83,22 +93,18 @@ fn hot_reader_sees_no_torn_row_while_producer_writes() {
 
 #[test]
 fn config_server_stops_when_its_input_ends_and_starts_again_with_its_rows() {
-    let mut server = Server::start();
-    let directory = {
-        server.process.stdin.as_mut().unwrap().flush().unwrap();
-        drop(server.process.stdin.take());
-        assert!(server.process.wait().unwrap().success());
-        server.directory
-    };
-    let mut again = Command::new(env!("CARGO_BIN_EXE_config_server"))
-        .arg(directory.path().join("data"))
-        .arg(directory.path().join("sock"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = String::new();
-    std::io::Read::read_to_string(&mut again.stdout.take().unwrap(), &mut out).unwrap();
-    assert!(out.contains("greeting is \"hello\"") && out.contains("stopped"), "{out}");
-    assert!(again.wait().unwrap().success());
+    let server = Server::start();
+    let client = shmirror::Producer::attach(
+        &shmirror::Options::new().socket(server.directory.path().join("sock")),
+    )
+    .unwrap();
+    client.insert("setting", &serde_json::json!({ "name": "colour", "value": "blue" })).unwrap();
+    let again = Server::start_in(server.stop());
+    let mirror = shmirror::Mirror::attach(
+        &shmirror::Options::new().socket(again.directory.path().join("sock")),
+    )
+    .unwrap();
+    let row = mirror.table("setting").unwrap().get("colour").unwrap().unwrap();
+    assert_eq!(row.get::<String>("value").unwrap(), "blue");
+    again.stop();
 }
