@@ -29,7 +29,7 @@ Exit status:
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "shmirror", version, about = ABOUT, after_help = TOUR, max_term_width = 100)]
-#[command(propagate_version = true, disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// Which daemon.
     #[command(flatten)]
@@ -41,6 +41,7 @@ pub struct Cli {
 
 /// Which daemon to talk to, or to be.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Which daemon")]
 pub struct Place {
     /// Name of the instance [default: default; environment: SHMIRROR_INSTANCE]
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "socket")]
@@ -54,34 +55,49 @@ pub struct Place {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon
+    #[command(long_about = commands::serve::HELP)]
     Serve(commands::serve::Arguments),
     /// Show what it does, on real plant series, in under 30 seconds
+    #[command(long_about = commands::demo::HELP)]
     Demo(commands::demo::Arguments),
     /// Run SQL: tables, changes, queries
+    #[command(long_about = commands::sql::HELP)]
     Sql(commands::sql::Arguments),
     /// Read one row, or one value, from shared memory
+    #[command(long_about = commands::get::HELP)]
     Get(commands::get::Arguments),
     /// Write out a whole table as of one revision
+    #[command(long_about = commands::dump::HELP)]
     Dump(commands::dump::Arguments),
     /// Insert or update one row by its key
+    #[command(long_about = commands::put::HELP)]
     Put(commands::put::Arguments),
     /// Delete one row by its key
+    #[command(long_about = commands::del::HELP)]
     Del(commands::del::Arguments),
     /// Load a CSV, JSON or NDJSON file into a table
+    #[command(long_about = commands::load::HELP)]
     Load(commands::load::Arguments),
     /// Bring in every table of a plain SQLite database
+    #[command(long_about = commands::import::HELP)]
     Import(commands::import::Arguments),
     /// Print each change as it comes
+    #[command(long_about = commands::watch::HELP)]
     Watch(commands::watch::Arguments),
     /// Print what changed, when and by whom, from the commit log
+    #[command(long_about = commands::log::HELP)]
     Log(commands::log::Arguments),
     /// Show the state of the instance
+    #[command(long_about = commands::status::HELP)]
     Status(commands::status::Arguments),
     /// Compare the store, the working copy and the shared memory
+    #[command(long_about = commands::check::HELP)]
     Check(commands::check::Arguments),
     /// Write a consistent copy of the store while serving
+    #[command(long_about = commands::backup::HELP)]
     Backup(commands::backup::Arguments),
     /// Measure the figures that the project promises, on this machine
+    #[command(long_about = commands::bench::HELP)]
     Bench(commands::bench::Arguments),
     /// A process of the demo or the benchmark.
     #[command(hide = true)]
@@ -104,6 +120,8 @@ mod tests {
         for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
             let help = command.clone().render_long_help().to_string();
             let name = command.get_name();
+            let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            assert!(about.len() > 80, "{name}: --help says no more than -h");
             assert!(help.contains(&format!("  shmirror {name}")), "{name}: no example in\n{help}");
         }
     }

@@ -10,7 +10,9 @@ const PLANT: &str = include_str!("../../../examples/data/plant.sql");
 
 fn database(i: &Instance, name: &str, sql: &str) -> String {
     let path = i.path(name);
-    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    connection.execute_batch(sql).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -57,7 +59,7 @@ fn a_plant_comes_over_as_it_is() {
             ("counter", "name"),
         ] {
             let expected = plain(&file, &format!("SELECT * FROM {table} ORDER BY {order}"));
-            assert_eq!(rows(i, table), expected, "{table}");
+            assert!(rows(i, table) == expected, "table {table} is not as in the file");
         }
         let view = "SELECT * FROM out_of_band ORDER BY 1, 3";
         let found: serde_json::Value =
@@ -137,8 +139,7 @@ fn what_is_no_plain_database_is_refused() {
     refused(&i.file("none.db", ""), "no SQLite database");
     refused(i.path("data/store.db").to_str().unwrap(), "a sealed store of shmirror");
     refused(&database(&i, "bare.db", "PRAGMA user_version = 1; VACUUM"), "no table in it");
-    let broken = "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p);
-                  PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (5);";
+    let broken = "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p); INSERT INTO c VALUES (5);";
     refused(&database(&i, "broken.db", broken), "breaks its own foreign keys");
     let check = "CREATE TABLE good(a); INSERT INTO good VALUES (1);
                  CREATE TABLE t(a CHECK (a > 0)); PRAGMA ignore_check_constraints = ON; INSERT INTO t VALUES (-1);";

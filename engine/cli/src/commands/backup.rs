@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::report;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Writes a consistent copy of the store into a new file, while the daemon goes on serving, and a copy \
 of its key beside it as FILE.key. The copy is sealed like the store: whoever has both files can read \
 everything, so keep them apart. A file that is there already is refused.
@@ -24,7 +25,7 @@ Examples:
 
 /// Arguments of `backup`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The new file
     file: PathBuf,

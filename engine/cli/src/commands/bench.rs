@@ -5,7 +5,8 @@ use clap::Args;
 use crate::bench;
 use crate::failure::Failure;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Measures the figures that the project promises, with an instance of its own in a temporary directory \
 (synchronous=FULL): keyed get, cell, scan under a writer, load of many rows, restart, reattach, \
 attach, memory, idle load, synchronous put. One line a figure: what was measured, what is demanded, \
@@ -19,7 +20,7 @@ Examples:
 
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Short runs, 100,000 rows
     #[arg(long)]

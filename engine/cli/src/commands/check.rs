@@ -9,7 +9,8 @@ use crate::output::Out;
 use crate::report;
 use crate::table;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Opens every seal of the store and compares three things row by row: what the store holds, the \
 daemon's working copy, and what the shared memory shows. Prints what was compared and what differs. \
 Exit status 0 where nothing differs, else 1.";
@@ -21,7 +22,7 @@ Examples:
 
 /// Arguments of `check`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// As JSON
     #[arg(long)]

@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::input::key;
 use crate::output::Out;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Deletes the row with this key and prints the revision. No such row: exit status 1. --if-revision N \
 deletes only if the row is still at revision N.";
 
@@ -20,7 +21,7 @@ Examples:
 
 /// Arguments of `del`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
 pub struct Arguments {
     /// The table
     table: String,

@@ -5,7 +5,8 @@ use clap::Args;
 use crate::demo;
 use crate::failure::Failure;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Shows what shmirror does, with an instance of its own in a temporary directory, in under 30 seconds: \
 loads three real plant series (a machine's temperature, a compressor's suction pressure, a volume \
 flow), then runs producers that replay them, readers and subscribers, each a process of its own, and \
@@ -20,7 +21,7 @@ Examples:
 
 /// Arguments of `demo`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// How long readers and writers run
     #[arg(long, value_name = "S", default_value_t = 6.0, value_parser = seconds)]

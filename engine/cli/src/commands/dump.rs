@@ -9,15 +9,16 @@ use crate::input::Format;
 use crate::output::Out;
 use crate::text;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Writes out a whole table from shared memory: every row of one revision, in key order, while writers \
 go on.
 
   json     an array of objects, columns in their order
   ndjson   one object a line
-  csv      a header line; NULL is an empty field, empty TEXT is \"\"; TEXT that looks like a number is
-           in quotes
-In all of them a BLOB is 0x and hexadecimal digits, and an infinite REAL is inf or -inf. `shmirror
+  csv      a header line; NULL is an empty field, empty TEXT is \"\"; TEXT that looks like a
+           number is in quotes
+In all of them a BLOB is 0x and hexadecimal digits, and an infinite REAL is inf or -inf. `shmirror \
 load` reads each of them back as the same rows.";
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,7 @@ Examples:
 
 /// Arguments of `dump`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The table
     table: String,

@@ -8,7 +8,8 @@ use crate::input::{assign, key};
 use crate::output::Out;
 use crate::text;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Reads the row with this key from shared memory and prints it as a JSON object, its columns in \
 their order. With COLUMN it prints that value alone, as it is: TEXT without quotes, NULL as NULL, a \
 BLOB as 0x and hexadecimal digits. No such row: exit status 1.";
@@ -22,7 +23,7 @@ Examples:
 
 /// Arguments of `get`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
 pub struct Arguments {
     /// The table
     table: String,

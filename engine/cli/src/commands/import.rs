@@ -10,7 +10,8 @@ use crate::import;
 use crate::output::Out;
 use crate::table;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Brings in every table of an existing, plain SQLite database: schemas as they are declared (keys of \
 any kind, CHECKs, foreign keys, generated columns, WITHOUT ROWID, STRICT), all rows, then indexes, \
 views and triggers. Tables without a key keep their rowids. The file is opened read-only.
@@ -28,7 +29,7 @@ Examples:
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The SQLite database
     file: PathBuf,

@@ -12,15 +12,18 @@ use crate::load::{self, Job};
 use crate::output::Out;
 use crate::table;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Loads a file into a table, all of it or nothing. Every line is read and checked before the first row \
 is sent; a bad one is named as FILE:LINE, with what was found and what was expected.
 
-  csv      a header line names the columns (RFC 4180). An empty field is NULL, \"\" is empty text. A
-           column without a name is `timestamp` if it is the first and holds dates, else `column` and
-           its number
-  json     one array of objects; ndjson: one object a line. A column that a row does not name takes
-           its DEFAULT. What is nested stays JSON text, true and false are 1 and 0
+  csv      a header line names the columns (RFC 4180). An empty field is NULL, \"\" is empty
+           text. A first column without a name that holds dates is named `timestamp`, any
+           other without one `column` and its number
+  json     one array of objects
+  ndjson   one object a line
+In JSON, a column that a row does not name takes its DEFAULT; what is nested stays JSON text; true \
+and false are 1 and 0.
 
 Values are typed by their columns: a text that is no number does not go into an INTEGER or REAL \
 column, unless --any-type lets SQLite's own rules judge; 0x and hexadecimal digits are bytes in a \
@@ -57,7 +60,7 @@ enum Conflict {
 
 /// Arguments of `load`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The table
     table: String,

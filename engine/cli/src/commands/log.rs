@@ -12,7 +12,8 @@ use crate::failure::Failure;
 use crate::input::key;
 use crate::output::Out;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Prints what the commit log holds, oldest first: the same lines as `watch`. The log is kept for the \
 time and size that the configuration says; an older revision than it holds is refused with the \
 oldest there is, and without --since it begins there.";
@@ -27,7 +28,7 @@ Examples:
 
 /// Arguments of `log`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
 pub struct Arguments {
     /// Only this table
     table: Option<String>,

@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::input::{assign, key};
 use crate::output::Out;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Writes one row by its key and prints the revision. Where there is no such row it is inserted, and \
 columns that are not named take their DEFAULT; else the named columns change and the others stay.
 
@@ -29,7 +30,7 @@ Examples:
 
 /// Arguments of `put`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", key::HELP))]
 pub struct Arguments {
     /// The table
     table: String,

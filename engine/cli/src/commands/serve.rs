@@ -7,7 +7,8 @@ use clap::Args;
 use crate::args::Place;
 use crate::failure::Failure;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Runs the daemon in the foreground until SIGTERM or SIGINT; then everything accepted is committed \
 and answered, and it ends.
 
@@ -26,7 +27,7 @@ Examples:
 
 /// Arguments of `serve`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Directory of the store, the key, the configuration and the logs
     #[arg(long, value_name = "DIR", default_value = "shmirror-data")]

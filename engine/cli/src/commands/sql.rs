@@ -11,7 +11,8 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::{table, text};
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Runs SQL as SQLite understands it: CREATE, ALTER, DROP, INSERT, UPDATE, DELETE, SELECT. Several \
 statements, with ; between, are one transaction: all of it commits, or nothing does.
 
@@ -31,7 +32,7 @@ Examples:
 
 /// Arguments of `sql`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The statements; - reads them from standard input
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]

@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::report;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Shows the state of the instance: revision, tables with their rows and bytes, lanes, who is attached \
 for reading and writing, how far anything lags behind, durability, and what of the memory is locked.";
 
@@ -19,7 +20,7 @@ Examples:
 
 /// Arguments of `status`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// As JSON
     #[arg(long)]

@@ -10,7 +10,8 @@ use crate::event;
 use crate::failure::Failure;
 use crate::output::Out;
 
-const HELP: &str = "\
+/// What `--help` says of it.
+pub const HELP: &str = "\
 Prints each change as it comes, one line a changed row: revision, table, operation, key, the changed \
 columns with their new values, who (uid and pid), when (UTC). Changes of the schema are lines too. \
 It waits without using the processor, goes on across a restart of the daemon, and ends with status 0 \
@@ -29,7 +30,7 @@ Examples:
 
 /// Arguments of `watch`.
 #[derive(Args, Debug)]
-#[command(long_about = HELP, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Only these tables
     #[arg(value_name = "TABLE")]

@@ -293,6 +293,14 @@ mod tests {
     }
 
     #[test]
+    fn doubles_keep_their_last_bit() {
+        let text = b"[{\"a\":0.09090909090909091},{\"a\":1.7976931348623157e308},{\"a\":5e-324}]";
+        let (_, rows, _) = read(JsonReader::array(Lines::of(text)));
+        let expected = [1.0 / 11.0, f64::MAX, 5e-324].map(|r| format!("a=Real({r:?})"));
+        assert_eq!(rows.into_iter().map(|r| r.1).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn bad_json_is_named_by_line() {
         let (_, _, bad) = read(JsonReader::array(Lines::of(b"[\n{\"a\": 1},\n 7]")));
         assert_eq!((bad[0].line, bad[0].fatal), (3, true));
