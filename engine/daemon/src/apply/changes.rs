@@ -130,7 +130,11 @@ fn insert(copy: &mut WorkingCopy, plan: &Plan, row: &[Value], number: usize) -> 
             None => format!("row {}", number + 1),
         };
         let verb = if plan.kind == Kind::Insert(OnConflict::Update) { "upsert" } else { "insert" };
-        copy.refuse(error, &format!("{verb} into table \"{name}\", {which}"), &[name.clone()])
+        copy.refuse(
+            error,
+            &format!("{verb} into table \"{name}\", {which}"),
+            std::slice::from_ref(name),
+        )
     };
     let values = || row.iter().map(Value::as_ref);
     if plan.probes_first {
@@ -168,7 +172,11 @@ fn by_key(
     let shown = || show_values(key.iter().map(Value::as_ref));
     let verb = if plan.kind == Kind::Update { "update of" } else { "delete from" };
     let failed = |copy: &WorkingCopy, error: &SqlError| {
-        copy.refuse(error, &format!("{verb} table \"{name}\", key {}", shown()), &[name.clone()])
+        copy.refuse(
+            error,
+            &format!("{verb} table \"{name}\", key {}", shown()),
+            std::slice::from_ref(name),
+        )
     };
     let all = values.iter().chain(key).map(Value::as_ref);
     copy.db.kept(plan.first).and_then(|mut s| s.run(all)).map_err(|e| failed(copy, &e))?;

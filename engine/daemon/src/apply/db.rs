@@ -158,7 +158,7 @@ impl Db {
 
     /// Compiles a statement that the connection keeps until [`Db::forget`].
     pub fn keep(&mut self, sql: &str) -> Result<Kept, SqlError> {
-        let (raw, _) = self.prepare_raw(sql, ffi::SQLITE_PREPARE_PERSISTENT as u32)?;
+        let (raw, _) = self.prepare_raw(sql, ffi::SQLITE_PREPARE_PERSISTENT)?;
         let raw = raw.ok_or_else(|| SqlError::misuse("the SQL text has no statement"))?;
         self.kept.push(Slot { raw, busy: Cell::new(false) });
         Ok(Kept { index: self.kept.len() - 1, epoch: self.epoch })
@@ -181,11 +181,6 @@ impl Db {
             // SAFETY: `raw` came from prepare, is finalized once, and no `Stmt` borrows `self` now.
             unsafe { ffi::sqlite3_finalize(slot.raw) };
         }
-    }
-
-    /// How many statements are kept.
-    pub fn kept_count(&self) -> usize {
-        self.kept.len()
     }
 
     /// Runs every statement of `sql`, dropping rows.

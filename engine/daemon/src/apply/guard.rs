@@ -8,11 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Connection, OpenFlags};
 
 use super::db::{Db, SqlError};
 
 /// Name of the function that the capture triggers call.
 pub(crate) const CAPTURE: &str = "shmirror_capture";
+
+/// Why a query may not write.
+pub(crate) const READ_ONLY: &str =
+    "a query may only read; a statement that writes is sent as a request";
 
 /// Virtual machine instructions between two looks at the clock.
 const STEPS: i32 = 4_096;
@@ -40,6 +45,10 @@ pub(crate) struct Notes {
     pub altered: Option<String>,
     /// The table that DROP TABLE names.
     dropped: Option<String>,
+    /// Tables and views that are read.
+    pub read: Vec<String>,
+    /// It asks for the schema itself.
+    pub reads_schema: bool,
     /// Tables that are written, by triggers and foreign keys too.
     pub written: Vec<String>,
     /// Triggers and views that are part of it.
@@ -123,7 +132,7 @@ impl Shared {
         if mode == Mode::Plan as u8 {
             return Authorization::Allow;
         }
-        let refusal = notes.refusal(context);
+        let refusal = notes.refusal(context, mode == Mode::Query as u8);
         match refusal {
             Some(why) => {
                 notes.denied.get_or_insert(why);
@@ -155,6 +164,15 @@ impl Notes {
             {
                 self.written.push(table_name.to_owned());
             }
+            AuthAction::Read { table_name, .. } => {
+                let starts =
+                    |p: &str| table_name.get(..p.len()).is_some_and(|s| s.eq_ignore_ascii_case(p));
+                self.reads_schema |= starts("sqlite_") || starts("pragma_");
+                if !self.read.iter().any(|t| t == table_name) {
+                    self.read.push(table_name.to_owned());
+                }
+            }
+            AuthAction::Pragma { .. } => self.reads_schema = true,
             AuthAction::AlterTable { table_name, .. } => {
                 self.ddl = true;
                 self.altered = Some(table_name.to_owned());
@@ -175,7 +193,7 @@ impl Notes {
     }
 
     /// Why a client's statement may not do this.
-    fn refusal(&self, context: &AuthContext<'_>) -> Option<String> {
+    fn refusal(&self, context: &AuthContext<'_>, only_reads: bool) -> Option<String> {
         // ALTER TABLE itself uses quick_check.
         const READ_PRAGMAS: [&str; 11] = [
             "table_info",
@@ -192,6 +210,11 @@ impl Notes {
         ];
         let no = |what: &str| Some(what.to_owned());
         match context.action {
+            AuthAction::Insert { .. } | AuthAction::Update { .. } | AuthAction::Delete { .. }
+                if only_reads =>
+            {
+                no(READ_ONLY)
+            }
             AuthAction::Attach { .. } => no("ATTACH is not allowed: an instance is one database"),
             AuthAction::Detach { .. } => no("DETACH is not allowed: an instance is one database"),
             AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {
@@ -247,8 +270,20 @@ impl Notes {
     }
 }
 
+/// Opens an empty database in memory, for one thread at a time, with a guard on it.
+pub(crate) fn open() -> Result<(Db, Guard), SqlError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_in_memory_with_flags(flags)?;
+    let guard = Guard::install(&mut connection)?;
+    let db = Db::new(connection);
+    harden(&db)?;
+    Ok((db, guard))
+}
+
 /// Settings that every connection with plaintext in it shares: nothing is ever written to a file.
-pub(crate) fn harden(db: &Db) -> Result<(), SqlError> {
+fn harden(db: &Db) -> Result<(), SqlError> {
     use rusqlite::config::DbConfig;
     use rusqlite::limits::Limit;
     use shmirror_shm::limits;

@@ -23,7 +23,7 @@ mod error;
 mod foreign;
 pub(crate) mod guard;
 pub(crate) mod reject;
-mod rows;
+pub(crate) mod rows;
 mod schema;
 pub(crate) mod script;
 pub(crate) mod tables;
@@ -34,7 +34,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
@@ -119,14 +118,7 @@ impl WorkingCopy {
     /// SQLite refuses the catalogue's SQL.
     pub fn new(catalogue: &Catalogue) -> Result<Self, ApplyError> {
         let failed = |e: SqlError| ApplyError::sqlite("opening it", &e);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection =
-            Connection::open_in_memory_with_flags(flags).map_err(|e| failed(e.into()))?;
-        let guard = Guard::install(&mut connection).map_err(failed)?;
-        let mut db = Db::new(connection);
-        guard::harden(&db).map_err(failed)?;
+        let (mut db, guard) = guard::open().map_err(failed)?;
         // CHECKs and foreign keys held when the rows were written; triggers are not there yet.
         db.exec(
             "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON;

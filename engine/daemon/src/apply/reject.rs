@@ -155,11 +155,8 @@ pub(crate) fn show_values<'v>(values: impl Iterator<Item = ValueRef<'v>>) -> Str
                 write!(out, "'{cut}…' of {} bytes", t.len())
             }
             ValueRef::Blob(b) if b.len() <= SHOWN / 2 => {
-                out.push_str("x'");
-                b.iter().try_for_each(|byte| write!(out, "{byte:02x}")).and_then(|()| {
-                    out.push('\'');
-                    Ok(())
-                })
+                let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
+                write!(out, "x'{hex}'")
             }
             ValueRef::Blob(b) => write!(out, "blob of {} bytes", b.len()),
         };

@@ -323,7 +323,8 @@ impl<'a> Place<'a> {
         (line, column)
     }
 
-    fn not_allowed(&self, why: &str) -> Reject {
+    /// The refusal of a statement for what it is.
+    pub fn not_allowed(&self, why: &str) -> Reject {
         Reject::new(RejectCode::NotAllowed, format!("{}: {why}", self.name()))
     }
 
