@@ -14,6 +14,7 @@
 
 use core::ffi::c_void;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::ptr::{self, NonNull};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -40,6 +41,7 @@ pub struct Region {
     bytes: u64,
     descriptor: OwnedFd,
     writable: bool,
+    locks: AtomicBool,
 }
 
 // SAFETY: the mapping belongs to the value alone, lives until its drop whatever the thread, and is
@@ -105,7 +107,8 @@ impl Region {
         let Some(base) = NonNull::new(base.cast::<u8>()) else {
             return Err(ShmError::System { what: "mmap of a memfd", source: Errno::NOMEM });
         };
-        let region = Self { base, bytes, descriptor, writable };
+        let locks = AtomicBool::new(true);
+        let region = Self { base, bytes, descriptor, writable, locks };
         // SAFETY: the whole of our own mapping; the advice changes nothing that we see.
         unsafe { mm::madvise(base.as_ptr().cast(), length, Advice::LinuxDontDump) }
             .map_err(ShmError::system("keeping a mapping out of core dumps"))?;
@@ -137,6 +140,9 @@ impl Region {
                 Err(source) => return Err(ShmError::NoMemory { wanted: len, offset, source }),
             }
         }
+        if !self.locks_pages() {
+            return Ok(false);
+        }
         // mlock wants a page boundary; the range was checked to lie inside of the mapping.
         let start = offset & !(PAGE - 1);
         let length = (offset - start + len) as usize;
@@ -144,6 +150,16 @@ impl Region {
         let locked =
             unsafe { mm::mlock(self.base.as_ptr().add(start as usize).cast(), length) }.is_ok();
         Ok(locked)
+    }
+
+    /// Whether [`Region::populate`] tries to lock what it populates from now on. At first it does.
+    pub fn lock_pages(&self, lock: bool) {
+        self.locks.store(lock, Ordering::Relaxed);
+    }
+
+    /// Whether [`Region::populate`] tries to lock.
+    pub fn locks_pages(&self) -> bool {
+        self.locks.load(Ordering::Relaxed)
     }
 
     /// The same memory on a new descriptor that can only be read.
