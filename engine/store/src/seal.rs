@@ -222,7 +222,7 @@ impl KeyRing {
         Self { keys: vec![(id, cipher)] }
     }
 
-    fn current(&self) -> (u32, &dyn Cipher) {
+    pub(crate) fn current(&self) -> (u32, &dyn Cipher) {
         let (id, cipher) = &self.keys[self.keys.len() - 1]; // `new` puts one in, nothing takes one
         (*id, cipher.as_ref())
     }

@@ -289,6 +289,16 @@ impl Store {
         }
     }
 
+    /// The name of the cipher that seals what is written now, and the id of its data key.
+    pub fn seals_with(&self) -> (&'static str, u32) {
+        let (key, cipher) = self.sealer.opener.keys.current();
+        let name = match cipher.id() {
+            1 => "XSalsa20-Poly1305",
+            _ => "unknown",
+        };
+        (name, key)
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
