@@ -17,6 +17,7 @@ use crate::exchange::{ControlMail, Post, mailbox};
 use crate::instance::{Descriptors, Instance, Published};
 use crate::pipeline::mail::PipelineMail;
 use crate::pipeline::{Foundation, Pipeline};
+use crate::pulse::Pulse;
 use crate::readers::Readers;
 use crate::recovery;
 
@@ -71,6 +72,7 @@ impl Daemon {
             uid: rustix::process::geteuid().as_raw(),
             started,
             published: Published::new(descriptors(&foundation)?),
+            pulse: Pulse::default(),
             config,
         });
         tracing::info!(
@@ -203,6 +205,7 @@ fn descriptors(foundation: &Foundation) -> Result<Descriptors, DaemonError> {
     let events = foundation.events.region();
     Ok(Descriptors {
         segment: Segment::open(Arc::clone(region))?,
+        memory: Arc::clone(region),
         segment_fd: region.read_only_descriptor()?,
         segment_bytes: region.len(),
         events_fd: Arc::new(events.read_only_descriptor()?),

@@ -3,12 +3,15 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use shmirror_shm::Region;
 use shmirror_shm::snapshot::Segment;
 
 use crate::config::Config;
+use crate::pulse::Pulse;
 
 /// Identity of a running daemon.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct Instance {
     pub started: Instant,
     /// What is published.
     pub published: Published,
+    /// Its sign of life.
+    pub pulse: Pulse,
 }
 
 /// Version of this crate, as told to clients.
@@ -50,6 +55,8 @@ pub(crate) struct Published {
 pub(crate) struct Descriptors {
     /// A view of the snapshot segment.
     pub segment: Arc<Segment>,
+    /// The daemon's own mapping of it.
+    pub memory: Arc<Region>,
     /// Its memory, read-only.
     pub segment_fd: OwnedFd,
     /// Its size as sealed.
@@ -60,6 +67,15 @@ pub(crate) struct Descriptors {
     pub events_generation: u64,
     /// Its size as sealed.
     pub events_bytes: u64,
+}
+
+impl Descriptors {
+    /// Sets the segment's heartbeat: `CLOCK_MONOTONIC`, in nanoseconds.
+    pub fn beat(&self, now: u64) {
+        if let Some(word) = self.memory.word(shmirror_shm::header_at!(heartbeat)) {
+            word.store(now, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Published {

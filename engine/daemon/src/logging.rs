@@ -65,7 +65,12 @@ pub(crate) fn start(level: &str) -> Logs {
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
-                .with_filter(level),
+                .with_filter(filter_fn(move |m| {
+                    // Who comes and goes is in the communication log; here only what is wrong.
+                    let most =
+                        if is_comm(m.target()) { level.min(LevelFilter::WARN) } else { level };
+                    *m.level() <= most
+                })),
         )
         .with(
             tracing_subscriber::fmt::layer()

@@ -36,6 +36,11 @@ impl Readers {
         Turn::take(&self.checking)
     }
 
+    /// Closes those that nobody uses, so that the store can close as their last user.
+    pub fn close(&self) {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Gives one back.
     pub fn give(&self, reader: LogReader) {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(reader);

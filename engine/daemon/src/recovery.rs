@@ -53,6 +53,7 @@ pub(crate) fn recover(
     let catalogue = Arc::new(catalogue);
     let reserve = config.segment.reserve.unwrap_or_else(default_reserve);
     let mut segment = SegmentWriter::create(instance, generation, reserve)?;
+    segment.region().lock_pages(config.segment.lock_memory);
     let grow = |segment: &mut SegmentWriter, needed| {
         *segment = larger(segment, instance, generation, needed)?;
         Ok::<_, DaemonError>(())

@@ -40,6 +40,7 @@ pub(crate) fn larger(
 ) -> Result<SegmentWriter, SegmentError> {
     let reserve = needed.max(present.reserve_bytes()).saturating_mul(2);
     let mut next = SegmentWriter::create(instance, generation, reserve)?;
+    next.region().lock_pages(present.region().locks_pages());
     present.rebuild_into(&mut next)?;
     Ok(next)
 }

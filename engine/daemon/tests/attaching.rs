@@ -10,7 +10,7 @@ use common::{Client, LONG, Place, connect, until};
 use rustix::net::{SendFlags, send};
 use shmirror_shm::wire::{self, Answer, Call, Hello, RefuseCode};
 use shmirror_shm::wire_io::{self, WireError};
-use shmirror_shm::{archive, layout};
+use shmirror_shm::{archive, layout, limits};
 use zerocopy::IntoBytes;
 
 #[test]
@@ -136,5 +136,28 @@ fn calls_of_a_stopping_daemon_and_after() {
     let called = wire_io::call_within(&client.fd, &Call::Status, Duration::from_secs(5));
     assert!(called.is_err());
     assert!(!socket.exists());
-    let _ = LONG;
+}
+
+#[test]
+fn one_client_too_many_is_refused_until_another_leaves() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let place = Place::new();
+    let daemon = place.start();
+    let mut clients: Vec<Client> =
+        (0..limits::CLIENTS).map(|_| Client::attach(daemon.socket())).collect();
+    let fd = connect(daemon.socket());
+    let refused = wire_io::greet(&fd, wire::ROLE_MIRROR, "one more", LONG);
+    assert!(
+        matches!(refused, Err(WireError::Refused { code: RefuseCode::Limit, .. })),
+        "{refused:?}"
+    );
+    assert!(clients[0].call(&Call::Segment).is_ok());
+    clients.pop();
+    until("a free place", || {
+        wire_io::greet(connect(daemon.socket()), wire::ROLE_MIRROR, "again", LONG).is_ok()
+    });
+    daemon.stop().unwrap();
 }

@@ -22,8 +22,7 @@ const SOCKET: &str = "SHMIRROR_TEST_SOCKET";
 fn child() {
     let Some(data) = std::env::var_os(DATA) else { return };
     let socket = std::env::var_os(SOCKET).map(PathBuf::from);
-    let options =
-        shmirror_daemon::ServeOptions { data: data.into(), socket, ..Default::default() };
+    let options = shmirror_daemon::ServeOptions { data: data.into(), socket, ..Default::default() };
     match shmirror_daemon::serve(options) {
         Ok(()) => std::process::exit(0),
         Err(error) => {
@@ -128,9 +127,8 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
             assert!(rows >= acknowledged, "{rows} rows of {acknowledged}");
         }
         let lane = client.lane();
-        let tickets: Vec<_> = (0..300)
-            .map(|i| lane.submit(&insert("t", &[(round * 1_000 + i, "kept")])))
-            .collect();
+        let tickets: Vec<_> =
+            (0..300).map(|i| lane.submit(&insert("t", &[(round * 1_000 + i, "kept")]))).collect();
         // Some are answered when it dies, some are not.
         let mut answered = Vec::new();
         for (i, ticket) in tickets.iter().take(100 + 40 * round as usize).enumerate() {
@@ -228,16 +226,10 @@ fn at_rest_it_takes_no_time() {
     client.lane().sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
     // Let the checkpoint of what was written pass first.
     let ticks = || {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", served.pid().as_raw_nonzero()));
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.pid().as_raw_nonzero()));
         let stat = stat.unwrap();
-        let fields: Vec<u64> = stat
-            .rsplit(") ")
-            .next()
-            .unwrap()
-            .split(' ')
-            .map(|f| f.parse().unwrap_or(0))
-            .collect();
+        let fields: Vec<u64> =
+            stat.rsplit(") ").next().unwrap().split(' ').map(|f| f.parse().unwrap_or(0)).collect();
         fields[11] + fields[12]
     };
     let deadline = Instant::now() + LONG;

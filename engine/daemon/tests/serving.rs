@@ -10,7 +10,7 @@ use std::time::Instant;
 use common::{Client, Place, insert, next_event, row, sql_request, table, until};
 use shmirror_shm::lane::FLAG_HAS_ROWS;
 use shmirror_shm::record::{FLAG_LAST, Operation, RecordRef, records};
-use shmirror_shm::request::{RejectCode, Request};
+use shmirror_shm::request::{RejectCode, Request, SqlRequest};
 use shmirror_shm::value::Value;
 use shmirror_shm::wire::{Answer, Call, RefuseCode};
 use shmirror_shm::wire_io::WireError;
@@ -469,5 +469,94 @@ fn a_malformed_request_is_the_senders_matter_alone() {
     assert_eq!(code(&lane.outcome(ticket).unwrap()), RejectCode::Malformed);
     assert!(lane.run(&Request::Transaction(vec![])).committed);
     assert!(lane.insert("t", &[(1, "still works")]).committed);
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn a_query_sees_one_revision_and_writes_nothing() {
+    let place = Place::new();
+    let daemon = place.start();
+    let client = Client::attach(daemon.socket());
+    let lane = client.lane();
+    lane.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+    lane.insert("t", &[(1, "a"), (2, "b")]);
+    let query = |sql: &str| {
+        let request =
+            SqlRequest { sql: sql.to_owned(), params: vec![Value::Integer(1)], want_rows: true };
+        client.call(&Call::Query(request)).map(|(answer, _)| answer)
+    };
+    let Answer::Rows { revision, sets } = query("SELECT v FROM t WHERE id > ?1").unwrap() else {
+        panic!("no rows")
+    };
+    assert_eq!(revision, 2);
+    assert_eq!(
+        (&sets[0].columns[..], &sets[0].rows[..]),
+        (&["v".to_owned()][..], &[vec![text("b")]][..])
+    );
+    for refused in ["DELETE FROM t WHERE id = ?1", "SELECT nothing FROM t WHERE id = ?1"] {
+        let error = query(refused).unwrap_err();
+        assert!(matches!(error, WireError::Refused { code: RefuseCode::Sql, .. }), "{error}");
+    }
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn a_stop_under_fire_ends_and_says_of_each_ticket_what_became_of_it() {
+    let place = Place::new();
+    let daemon = place.start();
+    let client = Client::attach(daemon.socket());
+    let lane = client.lane();
+    lane.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+    let since = Instant::now();
+    std::thread::scope(|scope| {
+        let producer = scope.spawn(|| {
+            // Until the lane is retired: then it was told so.
+            let mut committed = 0i64;
+            let mut last = 0;
+            while let Ok(ticket) = lane.try_submit(&insert("t", &[(committed, "x")])) {
+                last = ticket;
+                match lane.outcome(ticket) {
+                    Ok(outcome) if outcome.committed => committed += 1,
+                    Ok(outcome) => assert_eq!(code(&outcome), RejectCode::Stopping),
+                    Err(_) => break,
+                }
+            }
+            let cursor = lane.producer.retired().expect("the lane is retired");
+            (committed, last, cursor)
+        });
+        until("some commits", || client.segment().revision() > 10);
+        daemon.stop().unwrap();
+        assert!(since.elapsed().as_secs() < 15);
+        let (committed, last, cursor) = producer.join().unwrap();
+        assert!(last <= cursor || last == cursor + 1, "{last} after {cursor}");
+        let daemon = place.start();
+        let segment = Client::attach(daemon.socket()).segment();
+        assert_eq!(table(&segment, "t").unwrap().1.rows() as i64, committed);
+        daemon.stop().unwrap();
+    });
+}
+
+#[test]
+fn a_long_transaction_ends_at_its_limit_and_the_daemon_looks_alive_meanwhile() {
+    let place = Place::new();
+    let mut config = place.config();
+    config.limits.transaction_time = std::time::Duration::from_secs(2);
+    let daemon = shmirror_daemon::Daemon::start(config).unwrap();
+    let client = Client::attach(daemon.socket());
+    let (segment, lane) = (client.segment(), client.lane());
+    lane.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+    let endless =
+        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c";
+    let ticket = lane.submit(&sql_request(endless));
+    let since = Instant::now();
+    until("the end of an endless query", || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        assert!(now - segment.heartbeat() < 1_500_000_000, "no heartbeat");
+        !matches!(lane.producer.poll(ticket), shmirror_shm::lane::Poll::Pending)
+    });
+    assert!(since.elapsed().as_millis() > 1_500);
+    assert_eq!(code(&lane.outcome(ticket).unwrap()), RejectCode::TimeLimit);
+    assert!(lane.insert("t", &[(1, "next")]).committed);
     daemon.stop().unwrap();
 }

@@ -19,6 +19,7 @@ use crate::logging::COMM;
 use crate::memfd::SealedFile;
 use crate::pipeline::bells;
 use crate::pipeline::mail::PipelineMail;
+use crate::querying;
 
 /// Most bytes of records in one answer of history.
 const HISTORY_BYTES: u64 = 32 << 20;
@@ -88,9 +89,10 @@ impl Control {
                     }),
                 );
             }
-            Call::Query(_) => {
-                let message = "queries are not there yet".to_owned();
-                self.answer(to, (refused(RefuseCode::Internal, message), vec![]));
+            Call::Query(request) => {
+                let (instance, pipeline) = (Arc::clone(&self.instance), self.pipeline.clone());
+                let job = move || (querying::run(&instance, &pipeline, &request), vec![]);
+                self.work(to, Box::new(job));
             }
             Call::Check => {
                 let (readers, pipeline) = (Arc::clone(&self.readers), self.pipeline.clone());

@@ -48,6 +48,8 @@ pub(crate) struct Connection {
     pub client: Option<Introduction>,
     /// Calls whose answer is still being made.
     pub unanswered: usize,
+    /// There are too many clients: its greeting is answered so.
+    pub turned_away: bool,
     /// No more calls are read; it goes once everything is sent.
     pub ending: bool,
     outgoing: VecDeque<(u32, Vec<u8>, Vec<OwnedFd>)>,
@@ -73,6 +75,7 @@ impl Connection {
             since_us,
             client: None,
             unanswered: 0,
+            turned_away: false,
             ending: false,
             outgoing: VecDeque::new(),
             interest: (true, false),

@@ -31,12 +31,15 @@ use crate::exchange::{ControlMail, Mailbox, Post, ReplyTo};
 use crate::instance::{Instance, VERSION};
 use crate::logging::COMM;
 use crate::pipeline::mail::PipelineMail;
+use crate::pulse;
 use crate::readers::Readers;
 
 /// Longest time between connecting and a complete `Hello`.
 const HELLO_TIME: Duration = Duration::from_secs(5);
 /// Packets read from one connection before the others have their turn.
 const PACKETS_A_TURN: usize = 8;
+/// Most connections beyond the limit that are kept until they are told of it.
+const TURNED_AWAY: usize = 64;
 /// How long the daemon tries to send the last answers when it ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -100,7 +103,7 @@ impl Control {
             match epoll::wait(
                 &self.epoll,
                 rustix::buffer::spare_capacity(&mut events),
-                self.timeout().as_ref(),
+                Some(&self.timeout()),
             ) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(e) => return Err(DaemonError::system("wait for clients")(e)),
@@ -116,6 +119,7 @@ impl Control {
                 self.receive(mail);
             }
             self.look_after();
+            self.instance.pulse.beat(&self.instance.published);
             if self.ending.is_some_and(|deadline| self.all_said() || Instant::now() > deadline) {
                 self.workers.end();
                 return Ok(());
@@ -123,11 +127,11 @@ impl Control {
         }
     }
 
-    fn timeout(&self) -> Option<Timespec> {
-        let soon = self.ending.is_some()
-            || self.accept_after.is_some()
-            || self.connections.values().any(|c| c.client.is_none());
-        soon.then_some(Timespec { tv_sec: 0, tv_nsec: 50_000_000 })
+    /// Until the next beat, or sooner where a deadline is near.
+    fn timeout(&self) -> Timespec {
+        let soon = self.ending.is_some() || self.accept_after.is_some();
+        let time = if soon { Duration::from_millis(20) } else { pulse::BEAT };
+        Timespec { tv_sec: 0, tv_nsec: time.as_nanos() as _ }
     }
 
     fn all_said(&self) -> bool {
@@ -162,12 +166,9 @@ impl Control {
                 continue;
             }
             let mut connection = Connection::new(fd, peer, crate::clock::now_us());
-            if self.connections.len() >= limits::CLIENTS {
-                let message =
-                    format!("{} clients are attached, which is the limit", limits::CLIENTS);
-                tracing::warn!(target: COMM, pid = peer.pid, uid = peer.uid, "refused: {message}");
-                connection.answer(0, (refused(RefuseCode::Limit, message), vec![]));
-                let _ = connection.flush();
+            // One too many is told so when it has greeted: an answer before that could be lost.
+            connection.turned_away = self.connections.len() >= limits::CLIENTS;
+            if self.connections.len() >= limits::CLIENTS + TURNED_AWAY {
                 continue;
             }
             self.connections.insert(id, connection);
@@ -235,6 +236,11 @@ impl Control {
             return refused(RefuseCode::Internal, "the connection is gone".to_owned());
         };
         let (pid, uid) = (connection.peer.pid, connection.peer.uid);
+        if connection.turned_away {
+            let message = format!("{} clients are attached, the limit", limits::CLIENTS);
+            tracing::warn!(target: COMM, pid, uid, "refused: {message}");
+            return refused(RefuseCode::Limit, message);
+        }
         if let Err(denied) = access::allowed(self.instance.uid, &connection.peer, hello.roles) {
             tracing::warn!(target: COMM, pid, uid, "denied: {denied}");
             return refused(RefuseCode::Denied, denied.to_string());

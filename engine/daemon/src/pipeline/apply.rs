@@ -6,7 +6,7 @@ use shmirror_shm::record::{RecordHeader, encode_schema};
 use shmirror_shm::snapshot::SegmentWriter;
 
 use super::Pipeline;
-use super::batch::{Batch, Taken};
+use super::batch::{Batch, Taken, WORK};
 use super::group::{Accepted, Group, Verdict};
 use crate::apply::{self, Budget, RowRevisions, SchemaDelta};
 use crate::clock;
@@ -58,7 +58,6 @@ impl Pipeline {
             if full || group.schema.is_some() || group.poison.is_some() {
                 break;
             }
-            self.beat();
         }
         while let Some(taken) = requests.pop_back() {
             self.carry.push_front(taken);
@@ -79,6 +78,7 @@ impl Pipeline {
         };
         let outcome = request.and_then(|request| {
             let time = self.instance.config.limits.transaction_time;
+            self.instance.pulse.vouch(time + WORK);
             let budget = Budget { time, ..Budget::default() };
             let seen = Seen { group, segment: &self.segment };
             let applied = self.working.apply(&request, &seen, &budget)?;

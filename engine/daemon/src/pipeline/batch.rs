@@ -2,7 +2,7 @@
 //! goes on.
 //!
 //! Between two batches, and only there, the thread answers mail and does background work; with
-//! nothing to do it spins briefly, then sleeps until a doorbell, mail or the next heartbeat.
+//! nothing to do it spins briefly, then sleeps until a doorbell, mail or the end of [`SLEEP`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,7 +15,6 @@ use shmirror_shm::request::{RejectCode, Request};
 use super::Pipeline;
 use super::lanes::{MAIL_TOKEN, Raw};
 use crate::apply::{Reject, WorkingCopy};
-use crate::clock;
 
 /// Most requests of one group.
 const REQUESTS: usize = 4_096;
@@ -23,8 +22,12 @@ const REQUESTS: usize = 4_096;
 const BYTES: usize = 8 << 20;
 /// How long an idle pipeline looks for work before it sleeps.
 const SPIN: Duration = Duration::from_micros(40);
-/// Longest sleep; also the beat of the heart.
-pub(super) const BEAT: Duration = Duration::from_millis(200);
+/// Longest sleep.
+const SLEEP: Duration = Duration::from_millis(200);
+/// How soon a pipeline that waits for work is heard of again, at the latest.
+const PRESENT: Duration = Duration::from_secs(1);
+/// How long work that waits for no request may take: a commit on a slow disk, a copy of a table.
+pub(super) const WORK: Duration = Duration::from_secs(60);
 /// How long a stopping daemon goes on committing what producers still send.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long after that it answers that it is stopping.
@@ -78,7 +81,7 @@ impl Pipeline {
     /// The next batch; waits for one. `None`: the daemon stops and everything is answered.
     pub(super) fn collect(&mut self) -> Option<Batch> {
         loop {
-            self.beat();
+            self.instance.pulse.vouch(PRESENT);
             if self.working.broken().is_some()
                 && let Err(error) = self.remake_working_copy()
             {
@@ -88,6 +91,7 @@ impl Pipeline {
             // What was taken is answered before anybody learns of the state.
             if self.carry.is_empty() {
                 while let Some(mail) = self.mailbox.take() {
+                    self.instance.pulse.vouch(WORK);
                     self.attend(mail);
                 }
                 self.check_a_table();
@@ -131,19 +135,11 @@ impl Pipeline {
         Batch { taken }
     }
 
-    /// Sets the heartbeat, where it is time.
-    pub(super) fn beat(&mut self) {
-        if self.last_beat.elapsed() >= BEAT / 2 {
-            self.last_beat = Instant::now();
-            self.segment.set_heartbeat(clock::monotonic_ns());
-        }
-    }
-
     fn awaited(&self) -> bool {
         self.lanes.any_pending() || self.mailbox.has_mail() || self.checking.is_some()
     }
 
-    /// Spins, then sleeps until something comes or the heart has to beat.
+    /// Spins, then sleeps until something comes, but never long: a doorbell can be lost.
     fn rest(&mut self) {
         let since = Instant::now();
         while self.spins && since.elapsed() < SPIN {
@@ -155,7 +151,7 @@ impl Pipeline {
         // A producer that submits after this store rings; one that did before is seen here.
         self.lanes.set_asleep(true);
         if !self.awaited() {
-            let sleep = Timespec { tv_sec: 0, tv_nsec: BEAT.as_nanos() as _ };
+            let sleep = Timespec { tv_sec: 0, tv_nsec: SLEEP.as_nanos() as _ };
             let mut events = Vec::with_capacity(8);
             let buffer = rustix::buffer::spare_capacity(&mut events);
             // An error is an interruption: the loop looks again either way.

@@ -23,6 +23,7 @@ impl Pipeline {
         let present = self.instance.published.current();
         let descriptors = Descriptors {
             segment: Segment::open(Arc::clone(next.region()))?,
+            memory: Arc::clone(next.region()),
             segment_fd: next.region().read_only_descriptor()?,
             segment_bytes: next.region().len(),
             events_fd: Arc::clone(&present.events_fd),

@@ -122,7 +122,7 @@ impl Lanes {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(epoll, consumer.doorbell(), epoll::EventData::new_u64(id), flags)
             .map_err(|e| refused(RefuseCode::Internal, format!("watch a doorbell: {e}")))?;
-        tracing::info!(target: COMM, lane = id, uid = owner.uid, "requests lane made");
+        tracing::info!(target: COMM, lane = %Name(id), uid = owner.uid, "requests lane made");
         self.lanes.push(Lane {
             id,
             owner,
@@ -168,7 +168,7 @@ impl Lanes {
                     }
                     Ok(None) => break,
                     Err(corrupt) => {
-                        tracing::warn!(target: COMM, lane = lane.id, %corrupt, "lane is corrupt");
+                        tracing::warn!(target: COMM, lane = %Name(lane.id), %corrupt, "lane is corrupt");
                         lane.retire("it is corrupt");
                     }
                 }
@@ -229,7 +229,7 @@ impl Lanes {
     pub fn status(&self) -> Json {
         let lane = |l: &Lane| {
             json!({
-                "id": format!("{:016x}", l.id),
+                "id": Name(l.id).to_string(),
                 "uid": l.owner.uid,
                 "submitted": l.taken,
                 "committed": l.committed,
@@ -247,8 +247,17 @@ impl Lane {
         if !self.retired {
             self.retired = true;
             let cursor = self.consumer.retire();
-            tracing::info!(target: COMM, lane = self.id, cursor, "requests lane retired: {why}");
+            tracing::info!(target: COMM, lane = %Name(self.id), cursor, "requests lane retired: {why}");
         }
+    }
+}
+
+/// A lane's id as it is shown.
+struct Name(u64);
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -266,3 +275,53 @@ fn random_id() -> Result<u64, String> {
 
 /// The epoll token of the pipeline's mailbox; every lane id is larger.
 pub(super) const MAIL_TOKEN: u64 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(uid: u32) -> Peer {
+        Peer { pid: 1, uid, pid_namespace: 1 }
+    }
+
+    fn id_of(reply: &Reply) -> Option<u64> {
+        match reply.0 {
+            Answer::Lane { lane, .. } => Some(lane),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_lane_for_each_owner_up_to_the_limit() {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let mut lanes = Lanes::new(64 << 10);
+        let first = id_of(&lanes.attach(&peer(0), 0, &epoll)).unwrap();
+        assert_eq!(id_of(&lanes.attach(&peer(0), 1, &epoll)), Some(first));
+        let other_namespace = Peer { pid_namespace: 2, ..peer(0) };
+        let second = id_of(&lanes.attach(&other_namespace, 2, &epoll)).unwrap();
+        assert_ne!(second, first);
+        for uid in 1..limits::LANES as u32 - 1 {
+            assert!(id_of(&lanes.attach(&peer(uid), 10 + u64::from(uid), &epoll)).is_some());
+        }
+        let refused = lanes.attach(&peer(9_999), 999, &epoll);
+        assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
+        // The lane of an owner that is gone makes room; that of one who is there never does.
+        lanes.detached(2);
+        assert!(id_of(&lanes.attach(&peer(9_999), 999, &epoll)).is_some());
+        assert_eq!(id_of(&lanes.attach(&peer(0), 3, &epoll)), Some(first));
+        let refused = lanes.attach(&peer(10_000), 1_000, &epoll);
+        assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
+    }
+
+    #[test]
+    fn nobody_retires_the_lane_of_another() {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let mut lanes = Lanes::new(64 << 10);
+        let mine = id_of(&lanes.attach(&peer(1), 1, &epoll)).unwrap();
+        let theirs = id_of(&lanes.retire(&peer(2), mine, 2, &epoll)).unwrap();
+        assert_ne!(theirs, mine);
+        assert!(lanes.is_live(mine));
+        let fresh = id_of(&lanes.retire(&peer(1), mine, 1, &epoll)).unwrap();
+        assert!(fresh != mine && !lanes.is_live(mine));
+    }
+}

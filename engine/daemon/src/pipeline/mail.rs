@@ -8,6 +8,7 @@ use crate::access::Peer;
 use crate::check;
 use crate::exchange::ReplyTo;
 use crate::pipeline::bells::Ends;
+use crate::query::Copies;
 
 /// Mail for the pipeline thread.
 pub(crate) enum PipelineMail {
@@ -62,6 +63,13 @@ pub(crate) enum PipelineMail {
         table: u32,
         /// Where it goes.
         to: ReplyTo,
+    },
+    /// Copies of tables for a query that the pipeline outruns.
+    Copies {
+        /// Their ids; all where empty.
+        tables: Vec<u32>,
+        /// Where the query waits.
+        to: Sender<Copies>,
     },
     /// The pipeline's part of the status.
     Status {

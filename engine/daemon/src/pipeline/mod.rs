@@ -91,7 +91,6 @@ pub(crate) struct Pipeline {
     newest_revision: u64,
     next_birth: u64,
     last_at_us: i64,
-    last_beat: Instant,
     last_work: Instant,
     /// Whether spinning can pay: another processor may bring work meanwhile.
     spins: bool,
@@ -141,7 +140,6 @@ impl Pipeline {
             newest_revision,
             next_birth,
             last_at_us: 0,
-            last_beat: Instant::now(),
             last_work: Instant::now(),
             spins: std::thread::available_parallelism().is_ok_and(|n| n.get() > 1),
             stopping: None,
@@ -184,6 +182,7 @@ impl Pipeline {
         self.lanes.retire_all();
         self.segment.set_heartbeat(clock::monotonic_ns());
         let revision = self.newest_revision;
+        self.readers.close();
         self.store.close()?;
         if let Some(error) = self.failure {
             tracing::error!(revision, %error, "the pipeline cannot go on");

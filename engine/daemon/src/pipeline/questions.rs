@@ -1,11 +1,14 @@
 //! Answers to the control thread's mail, between two groups.
 
+use std::collections::HashMap;
+
 use shmirror_shm::wire::{Answer, RefuseCode};
 
 use super::Pipeline;
 use super::mail::PipelineMail;
 use crate::exchange::{ControlMail, Reply, ReplyTo};
 use crate::memfd::SealedFile;
+use crate::query::Copies;
 
 impl Pipeline {
     /// One piece of mail.
@@ -30,6 +33,10 @@ impl Pipeline {
             PipelineMail::TableCopy { table, to } => {
                 let reply = self.copy_table(table);
                 self.reply(to, reply);
+            }
+            PipelineMail::Copies { tables, to } => {
+                // A query that has given up takes nothing more.
+                let _ = to.send(self.copies(&tables));
             }
             PipelineMail::Status { to } => {
                 let status = self.status();
@@ -69,6 +76,24 @@ impl Pipeline {
             (answer, vec![])
         };
         self.control.send(ControlMail::Work(to, Box::new(job)));
+    }
+
+    /// Copies of tables as of the newest revision; one that is gone is left out.
+    fn copies(&self, tables: &[u32]) -> Copies {
+        let mut copies = Copies {
+            revision: self.newest_revision,
+            catalogue: self.catalogue.clone(),
+            tables: HashMap::new(),
+        };
+        for def in &self.catalogue.tables {
+            let mut bytes = Vec::new();
+            if (tables.is_empty() || tables.contains(&def.id))
+                && self.segment.copy_table(def.id, &mut bytes).is_ok()
+            {
+                copies.tables.insert(def.id, bytes);
+            }
+        }
+        copies
     }
 
     /// A copy of a table as of the newest revision, which no commit can move on meanwhile.

@@ -77,7 +77,11 @@ impl Pipeline {
 
     fn store_status(&self) -> Json {
         let figures = self.store.figures();
+        let (cipher, key_id) = self.store.seals_with();
         json!({
+            "cipher": cipher,
+            "key_provider": "key file",
+            "key_id": key_id,
             "synchronous": self.instance.config.store.synchronous.name(),
             "log_oldest_revision": figures.oldest,
             "checkpoint_revision": figures.checkpoint,

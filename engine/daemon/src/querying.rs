@@ -1,0 +1,44 @@
+//! Queries of clients: from the call to the answer, on a worker.
+
+use crossbeam_channel::bounded;
+use shmirror_shm::request::{RejectCode, SqlRequest};
+use shmirror_shm::wire::{Answer, RefuseCode};
+
+use crate::apply::{Budget, Reject};
+use crate::exchange::Post;
+use crate::instance::Instance;
+use crate::pipeline::mail::PipelineMail;
+use crate::query::run_query;
+
+/// Runs `request` on what is published.
+pub(crate) fn run(
+    instance: &Instance,
+    pipeline: &Post<PipelineMail>,
+    request: &SqlRequest,
+) -> Answer {
+    let time = instance.config.limits.query_time;
+    let budget = Budget { time, ..Budget::default() };
+    let copies = |tables: &[u32]| {
+        let (to, copies) = bounded(1);
+        pipeline.send(PipelineMail::Copies { tables: tables.to_vec(), to });
+        let late = |_| Reject::new(RejectCode::TimeLimit, "no copy of the tables came in time");
+        copies.recv_timeout(time).map_err(late)
+    };
+    let segment = instance.published.current().segment.clone();
+    match run_query(&segment, request, &budget, &copies) {
+        Ok((revision, sets)) => Answer::Rows { revision, sets },
+        Err(Reject { code, message }) => Answer::Refused { code: refusal_of(code), message },
+    }
+}
+
+fn refusal_of(code: RejectCode) -> RefuseCode {
+    match code {
+        RejectCode::TimeLimit => RefuseCode::TimeLimit,
+        RejectCode::Limit | RejectCode::Memory => RefuseCode::Limit,
+        RejectCode::Malformed => RefuseCode::Malformed,
+        RejectCode::Internal => RefuseCode::Internal,
+        RejectCode::Stopping => RefuseCode::Stopping,
+        // SQLite, or our rules for SQL text, refused it.
+        _ => RefuseCode::Sql,
+    }
+}
