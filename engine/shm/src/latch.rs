@@ -44,8 +44,9 @@ pub const fn latch_words(version_words: usize) -> usize {
 /// Two versions of some words and the sequence between them.
 #[derive(Clone, Copy)]
 pub struct Latch<'a> {
-    words: &'a [AtomicU64],
-    version_words: usize,
+    even: &'a [AtomicU64],
+    seq: &'a AtomicU64,
+    odd: &'a [AtomicU64],
 }
 
 /// What a reader found when it came: the newest version's number, and whether the one before it was
@@ -67,25 +68,21 @@ impl<'a> Latch<'a> {
     /// Takes `words`, of which there must be [`latch_words`]`(version_words)`.
     #[inline]
     pub fn new(words: &'a [AtomicU64], version_words: usize) -> Option<Self> {
-        (words.len() == latch_words(version_words)).then_some(Self { words, version_words })
-    }
-
-    #[inline]
-    fn seq(&self) -> &'a AtomicU64 {
-        &self.words[self.version_words]
+        let (even, rest) = words.split_at_checked(version_words)?;
+        let (seq, odd) = rest.split_first()?;
+        (odd.len() == version_words).then_some(Self { even, seq, odd })
     }
 
     /// The words of the buffer that version `n` has, as long as it has it.
     #[inline]
     pub fn version(&self, n: u64) -> &'a [AtomicU64] {
-        let start = (n & 1) as usize * (self.version_words + 1);
-        &self.words[start..start + self.version_words]
+        if n & 1 == 1 { self.odd } else { self.even }
     }
 
     /// A reader's first step.
     #[inline]
     pub fn enter(&self) -> Entry {
-        let seq = self.seq().load(Ordering::Relaxed);
+        let seq = self.seq.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
         Entry { seq }
     }
@@ -95,7 +92,7 @@ impl<'a> Latch<'a> {
     #[inline]
     pub fn holds(&self, entry: Entry) -> bool {
         fence(Ordering::Acquire);
-        let seq = self.seq().load(Ordering::Relaxed);
+        let seq = self.seq.load(Ordering::Relaxed);
         seq.wrapping_sub(entry.version() << 1) <= 2
     }
 
@@ -103,13 +100,13 @@ impl<'a> Latch<'a> {
     #[inline]
     pub fn holds_previous(&self, entry: Entry) -> bool {
         fence(Ordering::Acquire);
-        entry.seq & 1 == 0 && self.seq().load(Ordering::Relaxed) == entry.seq
+        entry.seq & 1 == 0 && self.seq.load(Ordering::Relaxed) == entry.seq
     }
 
     /// Whether `entry.version()` is still the newest whole version. For who remembers an entry.
     #[inline]
     pub fn is_newest(&self, version: u64) -> bool {
-        let seq = self.seq().load(Ordering::Relaxed);
+        let seq = self.seq.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
         seq >> 1 == version
     }
@@ -119,16 +116,16 @@ impl<'a> Latch<'a> {
     #[inline]
     pub fn write(&self, fill: impl FnOnce(&'a [AtomicU64])) {
         let n = self.newest();
-        self.seq().store(2 * n + 1, Ordering::Release);
+        self.seq.store(2 * n + 1, Ordering::Release);
         fence(Ordering::Release);
         fill(self.version(n + 1));
-        self.seq().store(2 * n + 2, Ordering::Release);
+        self.seq.store(2 * n + 2, Ordering::Release);
     }
 
     /// Number of the newest version, for the only writer.
     #[inline]
     pub fn newest(&self) -> u64 {
-        self.seq().load(Ordering::Relaxed) >> 1
+        self.seq.load(Ordering::Relaxed) >> 1
     }
 }
 

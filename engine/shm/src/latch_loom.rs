@@ -163,7 +163,7 @@ fn weakened_without_the_readers_fence() {
         let latch = latch(&words);
         let entry = latch.enter();
         let found = copy(latch.version(entry.version()));
-        let seq = latch.seq().load(Ordering::Relaxed);
+        let seq = latch.seq.load(Ordering::Relaxed);
         if seq.wrapping_sub(entry.version() << 1) <= 2 {
             assert_eq!(found, [entry.version(); W]);
         }
@@ -181,9 +181,9 @@ fn weakened_without_the_writers_fence() {
         let writer = thread::spawn(move || {
             let latch = latch(&theirs);
             for n in 1..=2 {
-                latch.seq().store(2 * n + 1, Ordering::Relaxed);
+                latch.seq.store(2 * n + 1, Ordering::Relaxed);
                 latch.version(n + 1).iter().for_each(|w| w.store(n + 1, Ordering::Relaxed));
-                latch.seq().store(2 * n + 2, Ordering::Release);
+                latch.seq.store(2 * n + 2, Ordering::Release);
             }
         });
         read_newest(&words);
@@ -203,10 +203,10 @@ fn weakened_first_store_relaxed() {
         let writer = thread::spawn(move || {
             let latch = latch(&theirs);
             for n in 1..=3 {
-                latch.seq().store(2 * n + 1, Ordering::Relaxed);
+                latch.seq.store(2 * n + 1, Ordering::Relaxed);
                 fence(Ordering::Release);
                 latch.version(n + 1).iter().for_each(|w| w.store(n + 1, Ordering::Relaxed));
-                latch.seq().store(2 * n + 2, Ordering::Release);
+                latch.seq.store(2 * n + 2, Ordering::Release);
             }
         });
         read_newest(&words);

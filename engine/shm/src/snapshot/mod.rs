@@ -30,6 +30,8 @@ pub mod cell;
 #[cfg(not(loom))]
 pub mod copy;
 #[cfg(not(loom))]
+mod fast;
+#[cfg(not(loom))]
 pub mod many;
 #[cfg(not(loom))]
 pub mod prepare;

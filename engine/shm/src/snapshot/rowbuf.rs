@@ -15,7 +15,8 @@ pub struct RowBuf {
     pub(crate) revision: u64,
     pub(crate) columns: u32,
     pub(crate) var_bytes: u32,
-    /// Head of the image, then its variable part, as long as `columns` and `var_bytes` call for.
+    /// Head of the image, then its variable part; at least as long as `columns` and `var_bytes` call
+    /// for.
     pub(crate) words: SmallVec<[u64; INLINE_WORDS]>,
 }
 
@@ -47,7 +48,7 @@ impl RowBuf {
     #[inline]
     pub fn image(&self) -> ImageRef<'_> {
         ImageRef::new(self.columns as usize, self.var_bytes as usize, &self.words)
-            .expect("every place that fills the buffer gives it the words of its columns and bytes")
+            .expect("whoever sets columns and bytes makes room for their words")
     }
 
     /// Takes a copy of `image` as the row of this number and revision.
@@ -60,29 +61,14 @@ impl RowBuf {
         self.words.extend_from_slice(image.words());
     }
 
-    /// Makes it `count` words long, what they hold being unspecified.
+    /// Its first `count` words, what they hold being unspecified. It never gets shorter, so that rows
+    /// of many lengths do not make it shrink and grow.
     #[inline]
     pub(crate) fn room(&mut self, count: usize) -> &mut [u64] {
-        if self.words.len() != count {
-            self.resize(count);
-        }
-        &mut self.words
-    }
-
-    /// Makes it at least `count` words long.
-    #[inline]
-    pub(crate) fn at_least(&mut self, count: usize) -> &mut [u64] {
         if self.words.len() < count {
             self.resize(count);
         }
-        &mut self.words
-    }
-
-    /// Makes it an image of a head alone, for a copy that was broken off.
-    #[inline]
-    pub(crate) fn set_empty(&mut self, head: usize) {
-        self.var_bytes = 0;
-        self.room(head);
+        &mut self.words[..count]
     }
 
     #[cold]

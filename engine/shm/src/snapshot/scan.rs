@@ -129,13 +129,14 @@ impl ScanBuf {
         let mut seen = Seen { present, newest, is_newest, ..before };
         if present {
             let room = head + (before.var_bytes as usize).div_ceil(8);
-            let reuse = before.present && room == row.words.len();
+            let image = row.image().words();
+            let reuse = before.present && room == image.len();
             (seen.birth, seen.revision, seen.var_bytes) = (row.birth, row.revision, row.var_bytes);
             if reuse {
-                self.words[seen.start..seen.start + room].copy_from_slice(&row.words);
+                self.words[seen.start..seen.start + room].copy_from_slice(image);
             } else {
                 seen.start = self.words.len();
-                self.words.extend_from_slice(&row.words);
+                self.words.extend_from_slice(image);
             }
         }
         self.rows = self.rows + usize::from(present) - usize::from(before.present);

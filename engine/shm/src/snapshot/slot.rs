@@ -11,7 +11,7 @@ use super::layout::{
     VERSION_REVISION,
 };
 use super::rowbuf::RowBuf;
-use crate::latch::Latch;
+use crate::latch::{Entry, Latch};
 use crate::sync::{AtomicU64, Ordering};
 use crate::words::copy_words;
 
@@ -65,11 +65,63 @@ pub(crate) fn latch_at<'a, S: Space + ?Sized>(
         .ok_or(ReadError::Corrupt { what: "slot", offset })
 }
 
+/// One try to copy the newest version of the slot at `offset`; false where it was overwritten, or has
+/// no row, or anything is wrong. Ends with an acquire fence.
+#[inline]
+pub(crate) fn try_copy_newest<S: Space + ?Sized>(
+    space: &S,
+    shape: &SlotShape,
+    offset: u64,
+    out: &mut RowBuf,
+) -> bool {
+    let Ok(latch) = latch_at(space, shape, offset) else { return false };
+    let entry = latch.enter();
+    if entry.version() & 1 == 0 {
+        // A call of its own, so that the processor guesses which version it is and fetches that while
+        // it still waits for the sequence.
+        return try_copy_even(space, shape, offset, out);
+    }
+    let (made, block) = copy_head(shape, latch.version(entry.version()), out);
+    if !block.is_none() {
+        return try_copy_block(space, shape, offset, entry, out);
+    }
+    latch.holds(entry) && made & FLAG_DELETED == 0
+}
+
+/// The same for an even version; a slot that never had a row is taken for one, and refused.
+#[inline(never)]
+fn try_copy_even<S: Space + ?Sized>(
+    space: &S,
+    shape: &SlotShape,
+    offset: u64,
+    out: &mut RowBuf,
+) -> bool {
+    let Ok(latch) = latch_at(space, shape, offset) else { return false };
+    let entry = latch.enter();
+    let (made, block) = copy_head(shape, latch.version(entry.version()), out);
+    if !block.is_none() {
+        return try_copy_block(space, shape, offset, entry, out);
+    }
+    latch.holds(entry) && made & FLAG_DELETED == 0 && entry.version() != 0
+}
+
+/// The same, from where the version turned out to have a block.
+#[inline(never)]
+fn try_copy_block<S: Space + ?Sized>(
+    space: &S,
+    shape: &SlotShape,
+    offset: u64,
+    entry: Entry,
+    out: &mut RowBuf,
+) -> bool {
+    let Ok(latch) = latch_at(space, shape, offset) else { return false };
+    matches!(copy_version(space, shape, Which::Newest, latch, entry, out), Copied::Row)
+}
+
 /// Copies the newest version of the slot at `offset`.
 ///
 /// # Errors
 /// Overwritten at every try; an offset outside of the segment.
-#[inline]
 pub(crate) fn copy_newest<S: Space + ?Sized>(
     space: &S,
     shape: &SlotShape,
@@ -82,8 +134,7 @@ pub(crate) fn copy_newest<S: Space + ?Sized>(
         if entry.version() == 0 {
             return Ok(Newest::Gone);
         }
-        let version = latch.version(entry.version());
-        match copy_version(space, shape, version, || latch.holds(entry), out) {
+        match copy_version(space, shape, Which::Newest, latch, entry, out) {
             Copied::Row => return Ok(Newest::Row),
             Copied::Deleted => return Ok(Newest::Gone),
             Copied::Torn => crate::sync::spin_loop(),
@@ -122,10 +173,9 @@ pub(crate) fn copy_as_of<S: Space + ?Sized>(
             return Ok(AsOf::Gone { newest, is_newest: true });
         }
         // The newest version, if it is old enough.
-        let version = latch.version(newest);
-        let made = version[VERSION_REVISION].load(Ordering::Relaxed) & REVISION_MASK;
+        let made = latch.version(newest)[VERSION_REVISION].load(Ordering::Relaxed) & REVISION_MASK;
         if made <= revision {
-            match copy_version(space, shape, version, || latch.holds(entry), out) {
+            match copy_version(space, shape, Which::Newest, latch, entry, out) {
                 Copied::Row if out.revision <= revision => {
                     return Ok(AsOf::Row { newest, is_newest: true });
                 }
@@ -143,8 +193,7 @@ pub(crate) fn copy_as_of<S: Space + ?Sized>(
         if newest == 1 {
             return Ok(AsOf::Gone { newest, is_newest: false });
         }
-        let version = latch.version(newest - 1);
-        match copy_version(space, shape, version, || latch.holds_previous(entry), out) {
+        match copy_version(space, shape, Which::Before, latch, entry, out) {
             Copied::Row if out.revision <= revision => {
                 return Ok(AsOf::Row { newest, is_newest: false });
             }
@@ -172,57 +221,72 @@ enum Copied {
     Corrupt(ReadError),
 }
 
-/// Copies one version and what it refers to; `holds` is the latch's word on it.
+/// Which of a slot's two versions.
+#[derive(Clone, Copy)]
+enum Which {
+    Newest,
+    Before,
+}
+
+impl Which {
+    #[inline]
+    fn words<'a>(self, latch: &Latch<'a>, entry: Entry) -> &'a [AtomicU64] {
+        match self {
+            Self::Newest => latch.version(entry.version()),
+            Self::Before => latch.version(entry.version().wrapping_sub(1)),
+        }
+    }
+
+    #[inline]
+    fn holds(self, latch: &Latch<'_>, entry: Entry) -> bool {
+        match self {
+            Self::Newest => latch.holds(entry),
+            Self::Before => latch.holds_previous(entry),
+        }
+    }
+}
+
+/// Copies meta and head of a version, as an image without a variable part; the revision with its
+/// flags, and the block. Not to be believed yet.
+#[inline]
+fn copy_head(shape: &SlotShape, version: &[AtomicU64], out: &mut RowBuf) -> (u64, BlockRef) {
+    let (meta, head) = version.split_at(VERSION_META);
+    let made = meta[VERSION_REVISION].load(Ordering::Relaxed);
+    let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
+    out.birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
+    out.revision = made & REVISION_MASK;
+    out.columns = shape.columns as u32;
+    out.var_bytes = 0;
+    copy_words(head, out.room(head.len()));
+    (made, block)
+}
+
+/// Copies one version and what it refers to. `out` is an image afterwards in any case.
 #[inline]
 fn copy_version<S: Space + ?Sized>(
     space: &S,
     shape: &SlotShape,
-    version: &[AtomicU64],
-    holds: impl Fn() -> bool,
+    which: Which,
+    latch: Latch<'_>,
+    entry: Entry,
     out: &mut RowBuf,
 ) -> Copied {
-    let (meta, head) = version.split_at(VERSION_META);
-    let birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
-    let revision = meta[VERSION_REVISION].load(Ordering::Relaxed);
-    let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
-    out.birth = birth;
-    out.revision = revision & REVISION_MASK;
-    out.columns = shape.columns as u32;
-    if block.is_none() {
-        out.var_bytes = 0;
-        copy_words(head, out.room(shape.head));
-    } else {
-        copy_words(head, &mut out.at_least(shape.head)[..shape.head]);
-        // The reference must be the version's before it is followed.
-        if !holds() {
-            out.set_empty(shape.head);
-            return Copied::Torn;
-        }
-        if let Err(error) = copy_block(space, shape, block, out) {
-            out.set_empty(shape.head);
-            return Copied::Corrupt(error);
-        }
-    }
-    if !holds() {
+    let (made, block) = copy_head(shape, which.words(&latch, entry), out);
+    // The reference must be the version's before it is followed.
+    if !which.holds(&latch, entry) {
         return Copied::Torn;
     }
-    if revision & FLAG_DELETED != 0 { Copied::Deleted } else { Copied::Row }
-}
-
-#[inline]
-fn copy_block<S: Space + ?Sized>(
-    space: &S,
-    shape: &SlotShape,
-    block: BlockRef,
-    out: &mut RowBuf,
-) -> Result<(), ReadError> {
-    let words = block.words();
-    let Some(shared) = space.words(block.offset(), words) else {
-        return Err(ReadError::Corrupt { what: "block", offset: block.offset() });
-    };
-    out.var_bytes = block.bytes() as u32;
-    copy_words(shared, &mut out.room(shape.head + words)[shape.head..]);
-    Ok(())
+    if !block.is_none() {
+        let Some(shared) = space.words(block.offset(), block.words()) else {
+            return Copied::Corrupt(ReadError::Corrupt { what: "block", offset: block.offset() });
+        };
+        out.var_bytes = block.bytes() as u32;
+        copy_words(shared, &mut out.room(shape.head + shared.len())[shape.head..]);
+        if !which.holds(&latch, entry) {
+            return Copied::Torn;
+        }
+    }
+    if made & FLAG_DELETED != 0 { Copied::Deleted } else { Copied::Row }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::key::{Key, KeyPart};
 use crate::region::Region;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::table_at;
-use crate::value::{StorageClass, ValueRef};
+use crate::value::ValueRef;
 
 /// One table of one segment. Any thread.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ pub struct TableView {
 
 /// Where the only key column of a row stands, if its key can be [`Key::Int`].
 #[derive(Clone, Copy, Debug)]
-struct IntKey {
+pub(super) struct IntKey {
     /// Word of the image that has its tag, and where in it.
-    tag: usize,
-    shift: u32,
+    pub tag: usize,
+    pub shift: u32,
     /// Word of the image that has its value.
-    cell: usize,
+    pub cell: usize,
 }
 
 impl IntKey {
@@ -123,7 +123,7 @@ impl TableView {
     #[inline]
     pub fn has_moved(&self) -> bool {
         fence(Ordering::Acquire);
-        self.header(table_at!(index)).load(Ordering::Relaxed) == 0
+        self.index_word().load(Ordering::Relaxed) == 0
     }
 
     /// A word of the table's header.
@@ -135,7 +135,12 @@ impl TableView {
     }
 
     #[inline]
-    fn hash(&self, key: &Key) -> u64 {
+    pub(super) fn index_word(&self) -> &AtomicU64 {
+        self.header(table_at!(index))
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, key: &Key) -> u64 {
         key.hash(self.seed)
     }
 
@@ -145,7 +150,7 @@ impl TableView {
         key: &Key,
         candidate: impl FnMut(u64) -> Result<Option<T>, ReadError>,
     ) -> Result<Option<T>, ReadError> {
-        lookup(&*self.region, self.header(table_at!(index)), self.hash(key), candidate)
+        lookup(&*self.region, self.index_word(), self.hash(key), candidate)
     }
 
     /// Copies the newest published version of the row of `key`; false where there is none, when
@@ -176,24 +181,16 @@ impl TableView {
 
     #[inline]
     fn get_at(&self, key: i64, place: IntKey, out: &mut RowBuf) -> Result<bool, ReadError> {
-        let found = self.lookup(&Key::Int(key), |slot| {
-            if copy_newest(&*self.region, &self.shape, slot, out)? == Newest::Gone {
-                return Ok(None);
-            }
-            let class = (out.words[place.tag] >> place.shift) as u8 & 0xF;
-            if class == StorageClass::Integer as u8 {
-                return Ok((out.words[place.cell] == key as u64).then_some(()));
-            }
-            Ok(self.is_real(key, out).then_some(()))
-        });
-        Ok(found?.is_some())
+        match self.try_get(key, place, out) {
+            Some(found) => Ok(found),
+            None => self.get_surely(key, out),
+        }
     }
 
-    /// Whether the key column holds `key` in another class: 5.0 is the key 5.
     #[cold]
     #[inline(never)]
-    fn is_real(&self, key: i64, out: &RowBuf) -> bool {
-        row_has_key(&self.parts, out, &Key::Int(key))
+    fn get_surely(&self, key: i64, out: &mut RowBuf) -> Result<bool, ReadError> {
+        Ok(self.find(&Key::Int(key), out)?.is_some())
     }
 
     /// The key column is TEXT (5 becomes '5'), or there are several.
