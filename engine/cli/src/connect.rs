@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use shmirror::{Mirror, Options, Producer};
 
 use crate::args::Place;
 use crate::failure::Failure;
+
+/// The daemon ends a transaction by its own limit long before.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Place {
     /// Options of the client crate for this place; the environment is its matter.
@@ -24,9 +28,9 @@ impl Place {
         Ok(Mirror::attach(&self.options())?)
     }
 
-    /// A writer.
+    /// A writer that waits for each outcome for as long as the daemon may take by far.
     pub fn producer(&self) -> Result<Producer, Failure> {
-        Ok(Producer::attach(&self.options())?)
+        Ok(Producer::attach(&self.options())?.with_timeout(PATIENCE))
     }
 
     /// Instance and socket for a daemon: the command line's, else the environment's.

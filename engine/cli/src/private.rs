@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +17,26 @@ use crate::failure::Failure;
 /// How long a daemon may take to be ready, and to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Processes that run now: a signal to this process ends them, and so everything that waits for
+/// them, and then what was made is cleared away.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+fn running(change: impl FnOnce(&mut Vec<u32>)) {
+    // A list of numbers is whole after any panic.
+    change(&mut RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+}
+
+fn end_all_on_signal() -> Result<(), Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            running(|pids| pids.iter().for_each(|pid| terminate(*pid)));
+        }
+    });
+    Ok(())
+}
+
 /// A private instance; dropping it stops the daemon and removes its directory.
 pub struct Private {
     child: Option<Child>,
@@ -25,6 +46,7 @@ pub struct Private {
 impl Private {
     /// Starts it and waits until it answers.
     pub fn start() -> Result<Self, Failure> {
+        end_all_on_signal()?;
         let directory = tempfile::Builder::new()
             .prefix("shmirror-")
             .tempdir()
@@ -75,6 +97,7 @@ impl Private {
             .spawn()
             .map_err(Failure::file("shmirror serve"))?;
         let output = child.stdout.take();
+        running(|pids| pids.push(child.id()));
         self.child = Some(child);
         let mut lines = BufReader::new(output.into_iter().next().ok_or(Failure::Said)?);
         let mut line = String::new();
@@ -94,7 +117,8 @@ impl Private {
     /// Stops the daemon as SIGTERM does, and waits for its end.
     pub fn down(&mut self) -> Result<(), Failure> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        terminate(&child);
+        running(|pids| pids.retain(|pid| *pid != child.id()));
+        terminate(child.id());
         let deadline = Instant::now() + PATIENCE;
         while child.try_wait()?.is_none() {
             if Instant::now() > deadline {
@@ -124,6 +148,7 @@ impl Private {
             .spawn()
             .map_err(Failure::file("shmirror part"))?;
         let output = child.stdout.take().map(BufReader::new);
+        running(|pids| pids.push(child.id()));
         Ok(Part { name: arguments.join(" "), child, output })
     }
 }
@@ -140,8 +165,8 @@ fn this_program() -> Result<Command, Failure> {
     Ok(Command::new(path))
 }
 
-fn terminate(child: &Child) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+fn terminate(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may have ended by itself.
         let _ = kill_process(pid, Signal::TERM);
     }
@@ -172,7 +197,7 @@ impl Part {
 
     /// Ends it.
     pub fn end(mut self) -> Result<(), Failure> {
-        terminate(&self.child);
+        terminate(self.child.id());
         self.child.wait()?;
         Ok(())
     }
@@ -180,6 +205,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        running(|pids| pids.retain(|pid| *pid != self.child.id()));
         if let Ok(None) = self.child.try_wait() {
             let _ = self.child.kill();
             let _ = self.child.wait();

@@ -108,7 +108,7 @@ fn sql_prints_tables_json_and_csv() {
     assert!(i.run(&["get", "pump", "40"]).fails(1).contains("no row"));
     assert_eq!(
         i.sql("INSERT INTO pump(id) VALUES (40); UPDATE pump SET flow = 1"),
-        "revision 5, 4 rows changed\n"
+        "revision 5, 3 rows changed\n"
     );
 
     assert_eq!(i.feed(&["sql", "-", "--csv"], "SELECT 1 AS one;\n").ok(), "one\n1\n");

@@ -8,7 +8,7 @@ use shmirror::{Event, Subscriber};
 use crate::args::Place;
 use crate::event;
 use crate::failure::Failure;
-use crate::output::Out;
+use crate::output::{Out, note};
 
 /// What `--help` says of it.
 pub const HELP: &str = "\
@@ -50,6 +50,10 @@ pub struct Arguments {
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     end_on_signal()?;
     let tables: Vec<&str> = arguments.tables.iter().map(String::as_str).collect();
+    let catalogue = place.mirror()?.catalogue()?;
+    for table in tables.iter().filter(|t| catalogue.table(t).is_none()) {
+        note(&format!("no table {table} yet; its changes are told once it is there"));
+    }
     let builder = Subscriber::builder(&place.options()).tables(&tables);
     let mut subscriber = match arguments.since {
         Some(revision) => builder.from_revision(revision),
