@@ -158,7 +158,9 @@ impl Renderer {
         // Where the catalogue known is newer than the record (history read from the start), there is
         // no catalogue before it to compare with: all that it names is told as changed by the record's
         // own table, else nothing.
-        let before = &self.catalogue;
+        // Before the first schema there was none.
+        let none = Catalogue::default();
+        let before = if next.schema_version == 1 { &none } else { &self.catalogue };
         if before.schema_version < next.schema_version {
             for table in &next.tables {
                 match before.table_by_id(table.id) {
