@@ -82,10 +82,11 @@ mod model {
         Waited::Woken
     }
 
-    /// Wakes every waiter of every word: more than asked for, which a futex may do too.
-    pub fn wake(_word: &AtomicU32, _count: u32) -> usize {
+    /// Wakes one waiter, so in a model that wakes one all wait for the same word; or every waiter of
+    /// every word, which is more than asked for, as a futex may do too.
+    pub fn wake(_word: &AtomicU32, count: u32) -> usize {
         drop(BUCKET.0.lock());
-        BUCKET.1.notify_all();
+        if count == 1 { BUCKET.1.notify_one() } else { BUCKET.1.notify_all() }
         0
     }
 }
