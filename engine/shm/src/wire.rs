@@ -73,8 +73,9 @@ pub enum Call {
     Lane,
     /// The events lane. Answer: [`Answer::Events`] with its descriptor.
     Events,
-    /// An eventfd that is written when one of these tables (all, where empty) changes.
-    /// Answer: [`Answer::Done`] with the descriptor.
+    /// A descriptor that becomes readable (8 bytes, as of an eventfd) when one of these tables (all,
+    /// where empty) changes. It is the reading end of a pipe: an eventfd would share its flags, and
+    /// so the daemon's patience, with the client. Answer: [`Answer::Done`] with the descriptor.
     Notify(Vec<u32>),
     /// Somebody holds this lane's mutex and does not go on. Answer: [`Answer::Lane`], a fresh one.
     RetireLane(u64),
