@@ -86,7 +86,11 @@ mod model {
     /// every word, which is more than asked for, as a futex may do too.
     pub fn wake(_word: &AtomicU32, count: u32) -> usize {
         drop(BUCKET.0.lock());
-        if count == 1 { BUCKET.1.notify_one() } else { BUCKET.1.notify_all() }
+        if count == 1 {
+            BUCKET.1.notify_one()
+        } else {
+            BUCKET.1.notify_all()
+        }
         0
     }
 }

@@ -8,7 +8,7 @@
 //!        OWNER_DIED [| WAITERS]  the holder died; free, and what it guards may be half done
 //! ```
 //! There is no pointer in shared memory. The kernel finds a dead holder's word through the thread's
-//! own robust list (see [`robust`](crate::robust)): its `list_op_pending` points at the word from
+//! own robust list (see `robust.rs`): its `list_op_pending` points at the word from
 //! before the lock until after the unlock, so that
 //! - a holder that is killed is marked OWNER_DIED, and one waiter is woken;
 //! - a thread killed between the unlocking store and the wake, or a woken one killed before it took

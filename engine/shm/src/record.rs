@@ -6,7 +6,7 @@
 //! key       image of the key's columns, in key order
 //! row       image of the whole row after the change; absent for a delete or when elided
 //! ```
-//! A schema record has the archive of the [`Catalogue`](crate::catalogue::Catalogue) after the
+//! A schema record has the archive of the [`Catalogue`] after the
 //! change behind its header, zero-padded to a word.
 //! Every part is whole words, so a record is a `[u64]` and is read where it was copied to.
 

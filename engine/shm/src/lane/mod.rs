@@ -6,7 +6,7 @@
 //! reader   ◄─ EventsReader ◄─── ring ◄─── EventsWriter ◄─ daemon        broadcast, no lock
 //! ```
 //!
-//! **Submitting** (under the mutex, [`queue`]): header and payload are stored as relaxed words behind
+//! **Submitting** (under the mutex, `queue.rs`): header and payload are stored as relaxed words behind
 //! the head; then one release store moves the head, and with it the count of tickets. Killed before
 //! that store, a producer leaves the lane as it was; killed after it, its request is in the lane. There
 //! is no third case and nothing to repair, so a recovered mutex needs no more than being taken.
@@ -15,12 +15,12 @@
 //! the payload copied once. The daemon's cursor is its own: the shared one is written, never read. What
 //! the producers' side of the lane holds can be anything; the worst is [`LaneCorrupt`].
 //!
-//! **Answering** ([`outcomes`]): entry `ticket % 4096` gets the outcome, its ticket stored last.
+//! **Answering** (`outcomes.rs`): entry `ticket % 4096` gets the outcome, its ticket stored last.
 //!
 //! **Retiring**: the word `retired` names the last ticket that was taken, for ever. A producer that
 //! finds it submits elsewhere what was not taken.
 //!
-//! **Announcing** ([`log`]): the daemon moves `oldest` on, then overwrites; a reader copies, then looks
+//! **Announcing** (`log.rs`): the daemon moves `oldest` on, then overwrites; a reader copies, then looks
 //! whether `oldest` has passed what it copied.
 
 pub mod layout;

@@ -344,7 +344,8 @@ fn whatever_is_scribbled_the_daemon_goes_on() {
                     corrupt.fetch_add(1, Ordering::Relaxed);
                     lanes += 1;
                     // As the daemon would: go on with a lane in a defined state.
-                    let here = (consumer.taken.tickets << 32) | (consumer.taken.position & 0xFFFF_FFFF);
+                    let here =
+                        (consumer.taken.tickets << 32) | (consumer.taken.position & 0xFFFF_FFFF);
                     words::whole(consumer.region(), at::HEAD).store(here, Ordering::Relaxed);
                     consumer.set_asleep(lanes.is_multiple_of(2));
                 }
