@@ -155,10 +155,7 @@ impl Renderer {
             at_us: header.at_us,
             ..SchemaEvent::default()
         };
-        // Where the catalogue known is newer than the record (history read from the start), there is
-        // no catalogue before it to compare with: all that it names is told as changed by the record's
-        // own table, else nothing.
-        // Before the first schema there was none.
+        // Before the first schema of all there was none.
         let none = Catalogue::default();
         let before = if next.schema_version == 1 { &none } else { &self.catalogue };
         if before.schema_version < next.schema_version {
@@ -173,8 +170,20 @@ impl Renderer {
             }
             let gone = before.tables.iter().filter(|t| next.table_by_id(t.id).is_none());
             event.dropped.extend(gone.map(|t| t.name.clone()));
-        } else if let Some(table) = next.table_by_id(header.table) {
-            event.changed.push(table.name.clone());
+        } else {
+            // Where history is read from its middle on, the catalogue known is newer than the first
+            // records, and there is none before them to compare with: what can be told is told of the
+            // one table that the record is about.
+            let id = header.table;
+            match (next.table_by_id(id), self.seen.get(&id)) {
+                (Some(table), _) if table.past_shapes.is_empty() => {
+                    event.created.push(table.name.clone());
+                }
+                (Some(table), _) => event.changed.push(table.name.clone()),
+                (None, Some(table)) => event.dropped.push(table.name.clone()),
+                (None, None) if id != 0 => event.dropped.push(format!("#{id}")),
+                (None, None) => {}
+            }
         }
         self.learn(next);
         Ok(event)

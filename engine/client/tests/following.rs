@@ -314,7 +314,7 @@ fn a_descriptor_for_epoll_stays_the_same_through_a_restart() {
     producer.insert("other", &json!({"id": 1})).unwrap();
     assert!(!readable(&subscriber, Duration::from_millis(100)), "another table rings no bell");
     producer.insert("t", &json!({"id": 1})).unwrap();
-    while told.len() < 1 {
+    while told.is_empty() {
         turn(&mut subscriber, &mut told);
     }
     place.stop();

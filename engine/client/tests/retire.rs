@@ -3,6 +3,7 @@
 mod common;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{LONG, Place, until};
@@ -10,6 +11,15 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::json;
 use shmirror_shm::wire::{Answer, Call, ROLE_PRODUCER};
 use shmirror_shm::wire_io;
+
+/// A connection that was greeted.
+fn connect(path: &Path) -> OwnedFd {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    wire_io::greet(&socket, ROLE_PRODUCER, "test", LONG).unwrap();
+    socket
+}
 
 /// Has the present lane retired, as a producer does that finds its mutex stuck.
 fn retire(socket: &OwnedFd) {
@@ -24,15 +34,7 @@ fn what_was_taken_is_answered_and_what_was_not_is_submitted_again() {
     let place = Place::served();
     let producer = place.producer();
     producer.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)").unwrap();
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .unwrap();
-    rustix::net::connect(&socket, &SocketAddrUnix::new(place.socket()).unwrap()).unwrap();
-    wire_io::greet(&socket, ROLE_PRODUCER, "test", LONG).unwrap();
+    let socket = connect(&place.socket());
 
     const WRITERS: i64 = 3;
     for id in 0..WRITERS {
@@ -136,4 +138,51 @@ fn who_asks_too_late_is_told_so() {
         ticket.wait().unwrap();
     }
     assert_eq!(late.wait().unwrap_err().code(), "outcome-expired");
+}
+
+/// The process whose thread holds the lane's mutex and is stopped.
+#[test]
+fn stop_with_the_mutex_when_told() {
+    use shmirror_shm::lane::layout;
+    let Some(path) = std::env::var_os("SHMIRROR_TEST_STOP") else { return };
+    let socket = connect(Path::new(&path));
+    let (answer, mut fds) = wire_io::call_within(&socket, &Call::Lane, LONG).unwrap();
+    let Answer::Lane { bytes, .. } = answer else { panic!("no lane") };
+    let region = shmirror_shm::Region::map_read_write(fds.remove(0), bytes).unwrap();
+    let word = region.word32(layout::MUTEX).unwrap();
+    let _held = shmirror_shm::mutex::lock(word, std::time::Instant::now() + LONG).unwrap();
+    println!("held");
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
+        .unwrap();
+}
+
+#[test]
+fn a_stopped_holder_of_the_mutex_holds_nobody_up() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let place = Place::served();
+    let producer = place.producer();
+    producer.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)").unwrap();
+    let mut stopped = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "stop_with_the_mutex_when_told", "--nocapture"])
+        .env("SHMIRROR_TEST_STOP", place.socket())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(stopped.stdout.take().unwrap());
+    assert!(output.lines().any(|line| line.unwrap().ends_with("held")));
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for id in 0..4 {
+            let producer = producer.clone();
+            scope.spawn(move || producer.insert("t", &json!({"id": id})).unwrap());
+        }
+    });
+    // 100 ms as designed; the rest is for a machine with other things to do.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(place.mirror().table("t").unwrap().len(), 4);
+    stopped.kill().unwrap();
+    stopped.wait().unwrap();
 }
