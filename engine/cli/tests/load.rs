@@ -110,6 +110,8 @@ fn bad_lines_are_named_and_nothing_is_kept() {
     }
     let json = i.file("p.json", "[{\"id\": 1, \"v\": 1},\n {\"id\": 2, \"v\": [}]\n");
     assert!(i.run(&["load", "p", &json]).fails(1).contains("p.json:2: "));
+    let json = i.file("q.json", "[{\"id\": 1, \"v\": 1},\n {\"id\": 2}]\n");
+    assert!(i.run(&["load", "p", &json]).fails(1).contains("q.json:2: no column v, expected one"));
     assert!(i.run(&["load", "p", "/no/such.csv"]).fails(1).contains("/no/such.csv"));
     assert!(i.run(&["load", "p", "rows"]).fails(2).contains("--format"));
     let said = i.run(&["load", "nowhere", &json]).fails(1);

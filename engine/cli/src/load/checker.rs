@@ -45,6 +45,8 @@ pub struct Checker {
     any_type: bool,
     /// The columns of the row before, which are mostly those of the next.
     columns: Arc<[usize]>,
+    /// What those columns lack.
+    lacking: Option<String>,
 }
 
 impl Checker {
@@ -56,7 +58,23 @@ impl Checker {
             duplicates: unique_keys.then(|| Duplicates::new(schema)),
             any_type,
             columns: Arc::from([]),
+            lacking: None,
         }
+    }
+
+    /// The first column that needs a value and is not among these.
+    fn lacking(&self, given: &[usize]) -> Option<String> {
+        (0..self.schema.columns.len()).find_map(|index| {
+            let column = &self.schema.columns[index];
+            let target = Target::of(&self.schema, index)?;
+            let lacks = target.not_null
+                && !column.hidden
+                && column.default_sql.is_none()
+                && !given.contains(&index);
+            lacks.then(|| {
+                format!("no column {}, expected one (it is NOT NULL or of the key)", column.name)
+            })
+        })
     }
 
     /// Matches those columns of the file that were not seen before.
@@ -101,6 +119,10 @@ impl Checker {
                 _ => None,
             });
             self.columns = given.collect();
+            self.lacking = self.lacking(&self.columns);
+        }
+        if let Some(what) = &self.lacking {
+            return Err(bad(what.clone()));
         }
         let row = Row { line: raw.line, columns: Arc::clone(&self.columns), values };
         if row.bytes() > limits::ROW_BYTES as u64 {
