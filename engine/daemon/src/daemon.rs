@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use shmirror_shm::snapshot::Segment;
 
 use crate::config::Config;
@@ -26,8 +26,8 @@ pub struct Daemon {
     instance: Arc<Instance>,
     pipeline: Part<PipelineMail>,
     control: Part<ControlMail>,
-    /// Disconnected when the pipeline has ended.
-    ended: Receiver<()>,
+    /// Told the name of each thread that ends.
+    ended: Receiver<&'static str>,
 }
 
 struct Part<T> {
@@ -99,16 +99,15 @@ impl Daemon {
             to_pipeline.clone(),
             readers,
         )?;
-        let (alive, ended) = bounded(0);
-        let pipeline = spawn("pipeline", alive, move || pipeline.run())?;
+        let (end, ended) = unbounded();
+        let pipeline = spawn("pipeline", end.clone(), move || pipeline.run())?;
         let mut daemon = Self {
             instance,
             pipeline: Part { post: to_pipeline, thread: Some(pipeline) },
             control: Part { post: to_control, thread: None },
             ended,
         };
-        let (alive, _) = bounded(0);
-        daemon.control.thread = Some(spawn("control", alive, move || control.run())?);
+        daemon.control.thread = Some(spawn("control", end, move || control.run())?);
         Ok(daemon)
     }
 
@@ -136,13 +135,12 @@ impl Daemon {
     /// # Errors
     /// Why it ended.
     pub fn wait(mut self) -> Result<(), DaemonError> {
-        // Nothing is ever sent: the receiver wakes when the sender is gone.
         let _ = self.ended.recv();
         self.end()
     }
 
-    /// Becomes ready when the daemon has ended by itself.
-    pub(crate) fn ended(&self) -> &Receiver<()> {
+    /// Becomes ready when a thread of the daemon has ended by itself.
+    pub(crate) fn ended(&self) -> &Receiver<&'static str> {
         &self.ended
     }
 
@@ -183,20 +181,32 @@ impl<T> Part<T> {
     }
 }
 
-/// A thread that holds `alive` as long as it runs.
+/// A thread that tells `end` its name when it ends, also by a panic.
 fn spawn(
     name: &'static str,
-    alive: Sender<()>,
+    end: Sender<&'static str>,
     body: impl FnOnce() -> Result<(), DaemonError> + Send + 'static,
 ) -> Result<JoinHandle<Result<(), DaemonError>>, DaemonError> {
     let body = move || {
-        let _alive = alive;
+        let _end = AtEnd { name, end };
         body()
     };
     std::thread::Builder::new()
         .name(format!("shmirror-{name}"))
         .spawn(body)
         .map_err(|source| DaemonError::System { what: "start a thread", source })
+}
+
+struct AtEnd {
+    name: &'static str,
+    end: Sender<&'static str>,
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        // A daemon that is gone itself need not know.
+        let _ = self.end.send(self.name);
+    }
 }
 
 /// What clients are handed of a fresh foundation.

@@ -16,6 +16,7 @@
 pub mod apply;
 pub mod config;
 pub mod error;
+pub mod query;
 
 mod access;
 mod backup;
@@ -29,7 +30,6 @@ mod logging;
 mod memfd;
 mod pipeline;
 mod pulse;
-mod query;
 mod querying;
 mod readers;
 mod recovery;

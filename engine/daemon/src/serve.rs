@@ -69,7 +69,9 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
             let name = if signal == Ok(SIGINT) { "SIGINT" } else { "SIGTERM" };
             tracing::info!("{name}: stopping");
         }
-        recv(daemon.ended()) -> _ => tracing::error!("the pipeline has ended; stopping"),
+        recv(daemon.ended()) -> thread => {
+            tracing::error!("the {} thread has ended; stopping", thread.unwrap_or("first"));
+        }
     }
     notify(&[NotifyState::Stopping]);
     let stopped = daemon.stop();

@@ -17,7 +17,6 @@ use crate::exchange::{Job, Reply, ReplyTo};
 use crate::instance::Descriptors;
 use crate::logging::COMM;
 use crate::memfd::SealedFile;
-use crate::pipeline::bells;
 use crate::pipeline::mail::PipelineMail;
 use crate::querying;
 
@@ -72,10 +71,11 @@ impl Control {
             }
             Call::TableCopy(table) => self.pipeline.send(PipelineMail::TableCopy { table, to }),
             Call::Status => self.pipeline.send(PipelineMail::Status { to }),
-            Call::Notify(tables) => {
-                let reply = self.notify(to.connection, tables);
-                self.answer(to, reply);
+            Call::Notify(tables) if tables.len() > TABLES => {
+                let message = format!("{} tables named, at most {TABLES} allowed", tables.len());
+                self.answer(to, (refused(RefuseCode::Limit, message), vec![]));
             }
+            Call::Notify(tables) => self.pipeline.send(PipelineMail::Notify { tables, to }),
             Call::History { from, tables, max_bytes } => {
                 let readers = Arc::clone(&self.readers);
                 self.work(
@@ -115,20 +115,6 @@ impl Control {
     pub(super) fn work(&mut self, to: ReplyTo, job: Job) {
         if let Err(answer) = self.workers.run(to, job) {
             self.answer(to, (answer, vec![]));
-        }
-    }
-
-    fn notify(&mut self, connection: u64, tables: Vec<u32>) -> Reply {
-        if tables.len() > TABLES {
-            let message = format!("{} tables named, at most {TABLES} allowed", tables.len());
-            return (refused(RefuseCode::Limit, message), vec![]);
-        }
-        match bells::bell() {
-            Ok((theirs, bell)) => {
-                self.pipeline.send(PipelineMail::Notify { connection, tables, bell });
-                (Answer::Done, vec![theirs])
-            }
-            Err(error) => (refused(RefuseCode::Internal, format!("no pipe: {error}")), vec![]),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use shmirror_shm::wire::{Answer, RefuseCode};
 
@@ -11,6 +12,8 @@ use crate::exchange::{ControlMail, Job, Post, ReplyTo};
 
 /// Most jobs that run at one time. There are as many log readers.
 pub(crate) const THREADS: usize = 4;
+/// Longest wait for workers at the end.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Most jobs that wait.
 const WAITING: usize = 64;
 
@@ -71,12 +74,19 @@ impl Workers {
         }
     }
 
-    /// Refuses what waits, and waits for what runs.
+    /// Drops what waits, and waits for what runs, but not for ever: a worker that goes on longer
+    /// holds nothing that others need, and ends by itself.
     pub fn end(&mut self) {
         self.waiting.clear();
+        let deadline = Instant::now() + PATIENCE;
         for thread in self.running.drain(..) {
-            // A worker's panic was answered; there is nothing more to learn from it.
-            let _ = thread.join();
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // A worker's panic was answered; there is nothing more to learn from it.
+                let _ = thread.join();
+            }
         }
     }
 }

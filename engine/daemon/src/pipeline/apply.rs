@@ -1,6 +1,8 @@
 //! Stage 2, apply: each request of the [`Batch`] runs in the working copy, where SQLite holds it to
 //! all rules; out comes [`Applied`], a group of changes with revisions, and the verdicts.
 
+use std::time::{Duration, Instant};
+
 use shmirror_shm::key::Key;
 use shmirror_shm::record::{RecordHeader, encode_schema};
 use shmirror_shm::snapshot::SegmentWriter;
@@ -14,6 +16,8 @@ use crate::refusal::Refusal;
 
 /// Bytes of records after which a group takes no further request.
 const RECORD_BYTES: usize = 32 << 20;
+/// Time after which a group takes no further request: the first of it are waiting for the commit.
+const GROUP_TIME: Duration = Duration::from_millis(250);
 
 /// A group that SQLite's rules accepted; the working copy holds it uncommitted.
 pub(super) struct Applied {
@@ -50,11 +54,12 @@ impl Pipeline {
         if let Err(error) = self.working.begin_group() {
             group.poison = Some(Refusal::internal(&error));
         }
+        let started = Instant::now();
         let mut requests = batch.into_requests();
         while let Some(taken) = requests.pop_front() {
             self.apply_one(taken, &mut group);
             // A schema change, or a failure of the working copy itself, ends the group.
-            let full = group.records.len() * 8 > RECORD_BYTES;
+            let full = group.records.len() * 8 > RECORD_BYTES || started.elapsed() > GROUP_TIME;
             if full || group.schema.is_some() || group.poison.is_some() {
                 break;
             }

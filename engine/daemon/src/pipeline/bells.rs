@@ -13,15 +13,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 struct Bell {
     connection: u64,
     tables: Vec<u32>,
-    ends: Ends,
-}
-
-/// Both ends of a bell. The daemon keeps the reading end as well, so that writing can never raise
-/// SIGPIPE in the program that it runs in.
-#[derive(Debug)]
-pub(crate) struct Ends {
-    read: OwnedFd,
     write: OwnedFd,
+    /// Kept so that writing can never raise SIGPIPE in the program that the daemon runs in.
+    read: OwnedFd,
 }
 
 /// All bells.
@@ -30,17 +24,14 @@ pub(crate) struct Bells {
     bells: Vec<Bell>,
 }
 
-/// A new bell: the client's end, and the daemon's.
-pub(crate) fn bell() -> std::io::Result<(OwnedFd, Ends)> {
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    Ok((read.try_clone()?, Ends { read, write }))
-}
-
 impl Bells {
-    /// Adds a bell, or replaces the connection's present one.
-    pub fn add(&mut self, connection: u64, tables: Vec<u32>, ends: Ends) {
+    /// Hangs a bell, in place of the connection's present one; the end that the client gets.
+    pub fn add(&mut self, connection: u64, tables: Vec<u32>) -> std::io::Result<OwnedFd> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let theirs = read.try_clone()?;
         self.remove(connection);
-        self.bells.push(Bell { connection, tables, ends });
+        self.bells.push(Bell { connection, tables, write, read });
+        Ok(theirs)
     }
 
     /// The connection is gone.
@@ -54,9 +45,9 @@ impl Bells {
         for bell in &self.bells {
             let concerned =
                 all || bell.tables.is_empty() || bell.tables.iter().any(|t| tables.contains(t));
-            if concerned && matches!(rustix::io::ioctl_fionread(&bell.ends.read), Ok(0)) {
+            if concerned && matches!(rustix::io::ioctl_fionread(&bell.read), Ok(0)) {
                 // A wake is a hint: one that is lost costs its reader a look at its deadline.
-                let _ = rustix::io::write(&bell.ends.write, &1u64.to_ne_bytes());
+                let _ = rustix::io::write(&bell.write, &1u64.to_ne_bytes());
             }
         }
     }
@@ -68,9 +59,8 @@ mod tests {
 
     #[test]
     fn one_read_empties_it_however_often_it_rang() {
-        let (read, ends) = bell().unwrap();
         let mut bells = Bells::default();
-        bells.add(1, vec![3], ends);
+        let read = bells.add(1, vec![3]).unwrap();
         let mut buffer = [0u8; 8];
         bells.ring(&[4]);
         assert!(rustix::io::read(&read, &mut buffer).is_err());

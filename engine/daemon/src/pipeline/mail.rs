@@ -7,7 +7,6 @@ use shmirror_store::LogReader;
 use crate::access::Peer;
 use crate::check;
 use crate::exchange::ReplyTo;
-use crate::pipeline::bells::Ends;
 use crate::query::Copies;
 
 /// Mail for the pipeline thread.
@@ -48,14 +47,13 @@ pub(crate) enum PipelineMail {
         /// Where the answer goes.
         to: ReplyTo,
     },
-    /// This connection wants its bell rung when one of these tables (all, where empty) changes.
+    /// A connection wants a bell rung when one of these tables (all, where empty) changes. It is
+    /// answered when the bell hangs, so that its owner, looking after that, misses nothing.
     Notify {
-        /// The connection.
-        connection: u64,
         /// Table ids.
         tables: Vec<u32>,
-        /// The daemon's end of its bell.
-        bell: Ends,
+        /// Where its end of the bell goes.
+        to: ReplyTo,
     },
     /// A copy of a table.
     TableCopy {

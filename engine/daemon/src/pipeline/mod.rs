@@ -14,7 +14,7 @@ mod announce;
 mod apply;
 mod background;
 mod batch;
-pub(crate) mod bells;
+mod bells;
 mod checking;
 mod commit;
 mod generation;

@@ -27,8 +27,15 @@ impl Pipeline {
                 let answer = self.stash.take((lane, ticket), uid);
                 self.reply(to, (answer, vec![]));
             }
-            PipelineMail::Notify { connection, tables, bell } => {
-                self.bells.add(connection, tables, bell);
+            PipelineMail::Notify { tables, to } => {
+                let reply = match self.bells.add(to.connection, tables) {
+                    Ok(end) => (Answer::Done, vec![end]),
+                    Err(error) => {
+                        let message = format!("no pipe for a bell: {error}");
+                        (Answer::Refused { code: RefuseCode::Internal, message }, vec![])
+                    }
+                };
+                self.reply(to, reply);
             }
             PipelineMail::TableCopy { table, to } => {
                 let reply = self.copy_table(table);
