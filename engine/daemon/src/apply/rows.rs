@@ -170,7 +170,7 @@ pub(crate) fn read_one(
     if query.step().map_err(failed)? { image_of(table, &query).map(Some) } else { Ok(None) }
 }
 
-fn image_of(table: &Table, row: &super::db::Stmt<'_>) -> Result<Image, Reject> {
+fn image_of(table: &Table, row: &super::stmt::Stmt<'_>) -> Result<Image, Reject> {
     let values: Vec<ValueRef<'_>> = table
         .def
         .columns

@@ -7,10 +7,11 @@ use shmirror_shm::limits;
 use shmirror_shm::request::{RejectCode, ResultSet, SqlRequest};
 use shmirror_shm::value::{Value, ValueRef};
 
-use super::db::{Db, SqlError, Stmt};
+use super::db::{Db, SqlError};
 use super::guard::{Guard, Mode, Notes};
 use super::reject::Reject;
-use super::schema::{Evolution, Words, evolve, has_keyword, replaces};
+use super::schema::{Evolution, Words, check_replace, evolve, has_keyword, replaces};
+use super::stmt::Stmt;
 use super::tables::Table;
 use super::{Budget, WorkingCopy, rows};
 
@@ -88,7 +89,9 @@ fn statement(
     if may_replace {
         drop(stmt);
         copy.recursive(true)?;
-        let (again, ..) = prepare(&copy.db, &guard, place)?;
+        let (again, _, notes) = prepare(&copy.db, &guard, place)?;
+        check_replace(&catalogue, &notes.programs, has_keyword(text, "REPLACE"))
+            .map_err(|r| place.not_allowed(&r.message))?;
         stmt = again.ok_or_else(|| Reject::internal("compiling a statement", "it vanished"))?;
     }
     let done = step_all(&mut stmt, &guard, &request.params, output);

@@ -93,6 +93,29 @@ fn a_users_trigger_cannot_hide_a_change() {
 }
 
 #[test]
+fn a_delete_that_can_be_ignored_is_not_replaced() {
+    let mut w = World::new(
+        "CREATE TABLE w(k INT PRIMARY KEY, u) WITHOUT ROWID;
+         CREATE TRIGGER no BEFORE DELETE ON w WHEN old.u=3 BEGIN SELECT RAISE(IGNORE); END;
+         INSERT INTO w VALUES(5,10),(6,3),(9,4)",
+    );
+    let (code, message) = w.code("UPDATE OR REPLACE w SET k=k+1");
+    assert_eq!(code, RejectCode::NotAllowed);
+    assert!(message.contains("its trigger \"no\" can ignore"), "{message}");
+    let row = vec![v(5), v(5)];
+    let replace = insert("w", &["k", "u"], vec![row], OnConflict::Replace);
+    assert_eq!(w.change(vec![replace]).unwrap_err().code, RejectCode::NotAllowed);
+    assert_eq!(w.sql("DELETE FROM w").unwrap().count, 2);
+    // Another table may be replaced in.
+    w.sql(
+        "CREATE TABLE r(k INT PRIMARY KEY);
+         CREATE TRIGGER other AFTER DELETE ON w BEGIN REPLACE INTO r VALUES(old.k); END;
+         INSERT INTO w VALUES(5,10); DELETE FROM w",
+    )
+    .unwrap();
+}
+
+#[test]
 fn triggers_do_not_enter_themselves() {
     let mut w = World::new(
         "CREATE TABLE t(id INTEGER PRIMARY KEY, a, touched INT DEFAULT 0);

@@ -106,3 +106,17 @@ fn a_change_that_a_trigger_ignores_is_no_error() {
     let a = w.change(vec![update("site", vec![v("a")], &["n"], vec![v(9)])]).unwrap();
     assert!(!a.is_change());
 }
+
+#[test]
+fn more_plans_than_are_kept() {
+    let mut w = World::new("CREATE TABLE t(abcdefghijk INTEGER PRIMARY KEY)");
+    let name = |bits: u32| -> String {
+        let letter = |(i, c): (usize, char)| {
+            if bits >> i & 1 == 1 { c.to_ascii_uppercase() } else { c }
+        };
+        "abcdefghijk".chars().enumerate().map(letter).collect()
+    };
+    let one = |bits| insert("t", &[&name(bits)], vec![vec![v(bits)]], OnConflict::Fail);
+    assert_eq!(w.change((0..2048).map(one).collect()).unwrap().count, 2048);
+    assert_eq!(w.change(vec![one(1)]).unwrap_err().code, RejectCode::PrimaryKey);
+}

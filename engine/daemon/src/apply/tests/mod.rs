@@ -3,6 +3,7 @@
 
 mod capture;
 mod changes;
+mod db;
 mod ddl;
 mod groups;
 mod property;
@@ -169,6 +170,13 @@ impl World {
             let expected = self.rows.get(&def.id).cloned().unwrap_or_default();
             assert_eq!(expected, found, "table {}", def.name);
         }
+    }
+
+    /// SQLite's own check of tables, indexes and constraints.
+    fn check_integrity(&self) {
+        let mut query = self.copy.db.prepare("PRAGMA integrity_check").unwrap();
+        assert!(query.step().unwrap());
+        assert_eq!(query.text(0), "ok");
     }
 
     fn query(&mut self, sql: &str) -> Vec<Vec<Value>> {

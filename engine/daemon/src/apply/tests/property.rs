@@ -39,6 +39,7 @@ impl Dice {
 const SCHEMA: &str = "
   CREATE TABLE i(id INTEGER PRIMARY KEY, a, u UNIQUE, g AS (a||'!'));
   CREATE TABLE w(k TEXT COLLATE NOCASE, n, a, u, PRIMARY KEY(k,n), UNIQUE(a,u)) WITHOUT ROWID;
+  CREATE TABLE x(k TEXT COLLATE RTRIM, n, a, u, PRIMARY KEY(n,k), UNIQUE(a,u)) WITHOUT ROWID;
   CREATE TABLE k(k PRIMARY KEY, a, u UNIQUE ON CONFLICT REPLACE, s GENERATED ALWAYS AS (a+1) STORED);
   CREATE TABLE r(a, u UNIQUE, b REAL);
   CREATE TABLE s(k INT PRIMARY KEY, a TEXT, u ANY UNIQUE) STRICT;
@@ -54,14 +55,35 @@ const SCHEMA: &str = "
   CREATE TRIGGER t3 BEFORE DELETE ON w WHEN old.n=3 BEGIN SELECT RAISE(IGNORE); END;
   CREATE TRIGGER t4 AFTER DELETE ON w BEGIN INSERT OR REPLACE INTO r(a,u) VALUES(old.a,old.u);
       SELECT RAISE(IGNORE) WHERE old.n=2; INSERT INTO log(t,v) VALUES('w',old.n); END;
+  CREATE TRIGGER t7 AFTER DELETE ON x BEGIN SELECT RAISE(IGNORE) WHERE old.n=2;
+      INSERT OR REPLACE INTO r(a,u) VALUES(old.a,old.u); END;
+  CREATE TRIGGER t8 BEFORE INSERT ON x WHEN new.n=4 BEGIN SELECT RAISE(IGNORE); END;
   CREATE TRIGGER t5 AFTER UPDATE ON k BEGIN DELETE FROM r WHERE a=new.a; END;
   CREATE TRIGGER t6 BEFORE INSERT ON s WHEN new.k=5 BEGIN DELETE FROM s WHERE u=new.u; END;
 ";
 
+fn definition(dice: &mut Dice) -> String {
+    let table = dice.of(&["i", "r", "s", "made"]);
+    let name = dice.of(&["x", "y"]);
+    match dice.roll(7) {
+        0 => format!("ALTER TABLE {table} ADD COLUMN {name} TEXT DEFAULT {}", dice.roll(9)),
+        1 => format!("ALTER TABLE {table} DROP COLUMN {name}"),
+        2 => format!("ALTER TABLE {table} RENAME COLUMN x TO y"),
+        3 => "CREATE TABLE made AS SELECT a,u FROM i".to_owned(),
+        4 => "CREATE TABLE made(x, y UNIQUE, a AS (x||y)); INSERT INTO made VALUES(1,2)".to_owned(),
+        5 => "DROP TABLE made".to_owned(),
+        _ => "ALTER TABLE made RENAME TO made2; ALTER TABLE made2 RENAME TO made".to_owned(),
+    }
+}
+
 fn statement(dice: &mut Dice) -> String {
-    let (table, key, columns): (&str, &str, &[&str]) = match dice.roll(6) {
+    if dice.roll(25) == 0 {
+        return definition(dice);
+    }
+    let (table, key, columns): (&str, &str, &[&str]) = match dice.roll(7) {
         0 => ("i", "id", &["id", "a", "u"]),
         1 => ("w", "n", &["k", "n", "a", "u"]),
+        6 => ("x", "n", &["k", "n", "a", "u"]),
         2 => ("k", "k", &["k", "a", "u"]),
         3 => ("r", "rowid", &["rowid", "a", "u", "b"]),
         4 => ("s", "k", &["k", "a", "u"]),
@@ -104,6 +126,8 @@ fn statement(dice: &mut Dice) -> String {
                 "INSERT OR REPLACE INTO r(a,u) SELECT a,u FROM i",
                 "REPLACE INTO k(k,a,u) SELECT k,n,a FROM w",
                 "UPDATE i SET id=id+10 WHERE id>2",
+                "UPDATE OR REPLACE x SET n=n+1",
+                "INSERT OR REPLACE INTO x(k,n,a,u) SELECT a,id,u,1 FROM i",
             ])
             .to_owned(),
     }
@@ -119,10 +143,11 @@ fn captured_changes_replayed_equal_the_tables() {
     println!("SHMIRROR_SEED={seed}");
     let mut dice = Dice(seed | 1);
     let mut world = World::new(SCHEMA);
-    let (mut done, mut refused) = (0, 0);
+    let (mut done, mut refused, mut schemas) = (0, 0, 0);
     for round in 0..400 {
         world.copy.begin_group().unwrap();
         let start = (world.rows.clone(), world.revisions.clone());
+        let mut ended = false;
         for _ in 0..=dice.roll(3) {
             let text: Vec<String> = (0..=dice.roll(2)).map(|_| statement(&mut dice)).collect();
             let text = text.join(";\n");
@@ -132,6 +157,8 @@ fn captured_changes_replayed_equal_the_tables() {
                 Ok(applied) => {
                     done += 1;
                     world.replay(&applied);
+                    schemas += u32::from(applied.schema.is_some());
+                    ended = applied.schema.is_some();
                 }
                 Err(reject) => {
                     assert_ne!(reject.code, RejectCode::Internal, "{reject}\n{text}");
@@ -140,6 +167,9 @@ fn captured_changes_replayed_equal_the_tables() {
             }
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.check()));
             assert!(checked.is_ok(), "round {round}, after:\n{text}");
+            if ended {
+                break;
+            }
         }
         if dice.roll(8) == 0 {
             world.copy.rollback_group().unwrap();
@@ -148,10 +178,11 @@ fn captured_changes_replayed_equal_the_tables() {
             world.copy.commit_group().unwrap();
         }
         world.check();
+        world.check_integrity();
         if round % 100 == 99 {
             world.copy = world.reload();
             world.check();
         }
     }
-    assert!(done > 100 && refused > 50, "{done} done, {refused} refused");
+    assert!(done > 100 && refused > 50 && schemas > 3, "{done} {refused} {schemas}");
 }
