@@ -10,7 +10,7 @@
 //!                                  events lane ◄───────────────────────────────┘           │
 //!                                  requests lanes (requests up, outcomes down) ◄───────────┘
 //! ```
-//! [`serve`] runs one as a service: signals, logs, readiness. [`Daemon`] is the same without these,
+//! [`serve()`] runs one as a service: signals, logs, readiness. [`Daemon`] is the same without these,
 //! to be embedded in one's own program.
 
 pub mod apply;

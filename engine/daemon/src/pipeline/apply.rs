@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use shmirror_shm::key::Key;
-use shmirror_shm::record::{RecordHeader, encode_schema};
+use shmirror_shm::record::{Operation, RecordHeader, encode_schema};
 use shmirror_shm::snapshot::SegmentWriter;
 
 use super::Pipeline;
@@ -119,7 +119,10 @@ impl Pipeline {
             group.schema = Some(schema);
         }
         for delta in applied.changes.iter() {
-            let found = self.segment.find(delta.table, &delta.key);
+            // What is new has no number yet: there is nothing to look up.
+            let is_new = delta.operation == Operation::Insert;
+            let find = || self.segment.find(delta.table, &delta.key);
+            let found = if is_new { None } else { find() };
             last = Some(group.records.len());
             group.change(delta, found.map(|located| located.birth), origin);
         }

@@ -94,7 +94,7 @@ impl Group {
     }
 
     /// Adds one row's net change by a transaction of `origin`. `birth` is what the segment has for
-    /// the row, where it has it.
+    /// the row; of an insert, which is of a row that it does not have, `None`.
     pub fn change(&mut self, delta: &RowDelta, birth: Option<u64>, origin: &RecordHeader) {
         let at = self.index.get(&delta.table).and_then(|keys| keys.get(&delta.key)).copied();
         let published = at.map_or(birth.is_some(), |at| self.rows[at].published);
