@@ -6,7 +6,7 @@ use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::value::ValueRef;
 
 use super::db::{Db, SqlError};
-use super::schema::has_keyword;
+use super::words::has_keyword;
 
 /// One foreign key of a table.
 struct ForeignKey {

@@ -25,6 +25,7 @@ pub(crate) mod guard;
 mod load;
 mod plan;
 pub(crate) mod reject;
+mod replace;
 pub(crate) mod rows;
 mod schema;
 pub(crate) mod script;
@@ -32,6 +33,7 @@ mod stmt;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +47,7 @@ use shmirror_shm::request::{RejectCode, Request, ResultSet};
 use capture::Capture;
 use db::{Db, Kept, SqlError};
 use guard::Guard;
-use schema::Words;
+use words::Words;
 
 pub use delta::{Applied, CHANGED_WORDS, Changed, RowDelta, RowRevisions, SchemaDelta};
 pub use error::ApplyError;

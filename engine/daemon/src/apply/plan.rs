@@ -11,7 +11,8 @@ use super::WorkingCopy;
 use super::db::{Kept, SqlError};
 use super::guard::Mode;
 use super::reject::Reject;
-use super::schema::{ROWID, check_replace, replaces};
+use super::replace::{check_replace, replaces};
+use super::schema::ROWID;
 use super::tables::{Table, rowid_alias};
 
 /// Most plans kept at one time.

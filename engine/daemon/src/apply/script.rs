@@ -10,9 +10,11 @@ use shmirror_shm::value::{Value, ValueRef};
 use super::db::{Db, SqlError};
 use super::guard::{Guard, Mode, Notes};
 use super::reject::Reject;
-use super::schema::{Evolution, Words, check_replace, evolve, has_keyword, replaces};
+use super::replace::{check_replace, replaces};
+use super::schema::{Evolution, evolve};
 use super::stmt::Stmt;
 use super::tables::Table;
+use super::words::{Words, has_keyword};
 use super::{Budget, WorkingCopy, rows};
 
 /// Runs all statements of `request`; the rows that they yield, where they are wanted.
