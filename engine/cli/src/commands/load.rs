@@ -14,8 +14,9 @@ use crate::table;
 
 /// What `--help` says of it.
 pub const HELP: &str = "\
-Loads a file into a table, all of it or nothing. Every line is read and checked before the first row \
-is sent; a bad one is named as FILE:LINE, with what was found and what was expected.
+Loads a file into a table, all of it or nothing. A bad line is named as FILE:LINE, with what was \
+found and what was expected; a file for a table that is there is read and checked to its end before \
+the first row is sent.
 
   csv      a header line names the columns (RFC 4180). An empty field is NULL, \"\" is empty
            text. A first column without a name that holds dates is named `timestamp`, any

@@ -1,8 +1,8 @@
 //! Loading a file into a table, all or nothing.
 //!
 //! ```text
-//! file ─► survey: every row read and checked, types inferred ─► which way:
-//!   new table              CREATE, batches one behind the other, DROP if anything fails
+//! file ─► survey: every row read and checked, or types inferred ─► which way:
+//!   new table              CREATE, checked batches one behind the other, DROP if anything fails
 //!   fits one transaction   one transaction
 //!   longer                 batches into a staging table, then one transaction moves them over
 //!   keep what is good      batches; one that is rejected is halved until the bad rows are alone
@@ -136,11 +136,7 @@ fn create(
         .map_err(|e| undo(e.into()))?
         .schema();
     let load = Load { job, producer, schema, stop };
-    let done = if job.keep_good {
-        send::keep_good(&load)
-    } else {
-        survey::check(&load).and_then(|survey| send::pipelined(&load, &survey))
-    };
+    let done = if job.keep_good { send::keep_good(&load) } else { send::pipelined(&load) };
     done.map_err(undo)
 }
 

@@ -26,15 +26,15 @@ pub fn probe_sql() -> String {
     format!("DELETE FROM {PROBE}")
 }
 
-/// Reads the file again and hands it over in batches.
+/// Reads the file and hands it over in batches; the number of rows. Keys that come twice are looked
+/// for here where no survey did.
 pub fn batches(
     load: &Load<'_>,
-    rows_in_all: u64,
     mut bad_line: impl FnMut(BadLine) -> Result<(), Failure>,
     mut take: impl FnMut(Batch) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
     let job = load.job;
-    let unique = job.keep_good && job.on_conflict == OnConflict::Fail;
+    let unique = (job.keep_good || job.create) && job.on_conflict == OnConflict::Fail;
     let progress = Progress::new("loading", job.input.bytes()?, job.progress);
     let mut reader = job.input.open()?;
     let mut checker = Checker::new(&load.schema, unique, job.any_type);
@@ -57,7 +57,7 @@ pub fn batches(
         if batch.len() >= job.batch || batch.bytes >= BATCH_BYTES {
             load.go_on()?;
             take(std::mem::take(&mut batch))?;
-            progress.at(reader.bytes(), rows.min(rows_in_all));
+            progress.at(reader.bytes(), rows);
         }
     }
     if batch.len() > 0 {
@@ -66,8 +66,8 @@ pub fn batches(
     Ok(rows)
 }
 
-/// A file that was checked has no bad line, unless somebody writes it at the same time.
-pub fn changed_meanwhile(load: &Load<'_>) -> impl Fn(BadLine) -> Result<(), Failure> {
+/// A bad line ends the load.
+pub fn all_or_nothing(load: &Load<'_>) -> impl Fn(BadLine) -> Result<(), Failure> {
     let name = load.job.input.name.clone();
     move |bad| Err(bad.in_file(&name))
 }
@@ -138,8 +138,8 @@ pub fn of_the_rows(code: RejectCode) -> bool {
 }
 
 /// Batches one behind the other, for a table that is dropped if one of them fails.
-pub fn pipelined(load: &Load<'_>, survey: &Survey) -> Result<Loaded, Failure> {
-    let mut loaded = Loaded { rows: survey.rows, ..Loaded::default() };
+pub fn pipelined(load: &Load<'_>) -> Result<Loaded, Failure> {
+    let mut loaded = Loaded::default();
     let mut under_way: VecDeque<(Ticket, u64, u64)> = VecDeque::new();
     let mut settle = |(ticket, first, last): (Ticket, u64, u64)| match ticket.wait() {
         Ok(commit) => {
@@ -150,7 +150,7 @@ pub fn pipelined(load: &Load<'_>, survey: &Survey) -> Result<Loaded, Failure> {
             Err(Failure::Refused(format!("{}: lines {first} to {last}: {e}", load.job.input.name)))
         }
     };
-    let sent = batches(load, survey.rows, changed_meanwhile(load), |batch| {
+    let sent = batches(load, all_or_nothing(load), |batch| {
         let (first, last) = (batch.lines[0], batch.lines[batch.len() - 1]);
         let changes = batch.into_changes(&load.schema, load.job.on_conflict);
         under_way.push_back((load.producer.submit(changes)?, first, last));
@@ -160,11 +160,13 @@ pub fn pipelined(load: &Load<'_>, survey: &Survey) -> Result<Loaded, Failure> {
         }
     });
     // Everything under way is settled before a failure lets the table be dropped.
-    let mut outcome = sent.map(drop);
+    let mut outcome = sent;
     for entry in under_way {
-        outcome = outcome.and(settle(entry));
+        let settled = settle(entry);
+        outcome = outcome.and_then(|rows| settled.map(|()| rows));
     }
-    outcome.map(|()| loaded)
+    loaded.rows = outcome?;
+    Ok(loaded)
 }
 
 /// Batch by batch; bad lines and rejected rows are named and left out.
@@ -180,7 +182,7 @@ pub fn keep_good(load: &Load<'_>) -> Result<Loaded, Failure> {
         output::note(&bad.in_file(name).to_string());
         Ok(())
     };
-    batches(load, u64::MAX, bad_line, |batch| {
+    batches(load, bad_line, |batch| {
         let mut waiting = vec![batch];
         while let Some(batch) = waiting.pop() {
             load.go_on()?;

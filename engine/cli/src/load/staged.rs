@@ -27,8 +27,7 @@ const GIVEN: &str = "_shmirror_given";
 pub fn run(load: &Load<'_>, survey: &Survey) -> Result<Loaded, Failure> {
     let staging = format!("_shmirror_load_{}", std::process::id());
     load.producer.execute(&create(load, &staging))?;
-    let done =
-        fill(load, survey, &staging).and_then(|sets| move_over(load, survey, &staging, &sets));
+    let done = fill(load, &staging).and_then(|sets| move_over(load, survey, &staging, &sets));
     done.map_err(|failure| undone(load.producer, &staging, failure))
 }
 
@@ -51,11 +50,11 @@ fn create(load: &Load<'_>, staging: &str) -> String {
 /// Sets of columns that rows give, by their number.
 type Sets = BTreeMap<Arc<[usize]>, i64>;
 
-fn fill(load: &Load<'_>, survey: &Survey, staging: &str) -> Result<Sets, Failure> {
+fn fill(load: &Load<'_>, staging: &str) -> Result<Sets, Failure> {
     let mut sets = Sets::new();
     let mut under_way: VecDeque<Ticket> = VecDeque::new();
     let settle = |ticket: Ticket| ticket.wait().map(drop).map_err(Failure::from);
-    let sent = send::batches(load, survey.rows, send::changed_meanwhile(load), |batch| {
+    let sent = send::batches(load, send::all_or_nothing(load), |batch| {
         let changes = staged_changes(load, staging, batch, &mut sets);
         under_way.push_back(load.producer.submit(changes)?);
         match under_way.len() {
