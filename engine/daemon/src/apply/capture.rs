@@ -94,7 +94,7 @@ impl Capture {
         Ok(Self(state))
     }
 
-    /// The state. The lock is never held while SQLite runs.
+    /// The state. The lock is not to be held while SQLite changes rows.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

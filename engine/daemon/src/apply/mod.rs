@@ -11,9 +11,17 @@
 //!                  └ SAVEPOINT … RELEASE, or ROLLBACK TO where the request is refused
 //! ```
 //! Changes are captured by temporary AFTER triggers that call a function of ours with the old and
-//! new values of each row (see [`capture`] and [`tables`]). Some errors (an interrupt, no memory, a
-//! trigger's RAISE(ROLLBACK)) make SQLite roll back the *whole* transaction: then the requests of the
-//! group before the failed one are done again from their changes.
+//! new values of each row. Some errors (an interrupt, no memory, a trigger's RAISE(ROLLBACK)) make
+//! SQLite roll back the *whole* transaction: then the requests of the group before the failed one
+//! are done again from their changes.
+//!
+//! ```text
+//! changes, plan   typed changes as statements           capture, tables   what the triggers tell
+//! script          SQL text, statement by statement      delta             the net change, as told
+//! guard, replace  what a statement may do               schema            catalogue after DDL
+//! reject, foreign why not, in words                     load, rows        rows past the rules
+//! db, stmt        the layer on SQLite; unsafe is here   words             bare words of SQL
+//! ```
 
 mod capture;
 mod changes;

@@ -68,10 +68,13 @@ impl Scanned {
             KeyKind::Columns => places.sort_by_cached_key(|p| row(p).map(|r| r.birth)),
             KeyKind::Integer | KeyKind::Rowid => {
                 let at = table.key_columns.first().map_or(0, |&i| usize::from(i));
-                places.sort_by_cached_key(|p| match row(p).map(|r| r.image.get(at)) {
+                let rowid = |p: &u32| match row(p).map(|r| r.image.get(at)) {
                     Some(Ok(ValueRef::Integer(i))) => i,
                     _ => i64::MAX,
-                });
+                };
+                if !places.is_sorted_by_key(rowid) {
+                    places.sort_by_cached_key(rowid);
+                }
             }
         }
         Self { rows, order: places }
