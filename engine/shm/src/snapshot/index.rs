@@ -51,7 +51,7 @@ const TRIES: u32 = 64;
 /// The entry for a slot.
 #[inline]
 const fn entry(hash: u64, slot: u64) -> u64 {
-    hash >> TAG_SHIFT << TAG_SHIFT | slot / 8
+    (hash >> TAG_SHIFT << TAG_SHIFT) | (slot / 8)
 }
 
 /// Asks `candidate` for each slot whose hash may be `hash`, until it gives something.

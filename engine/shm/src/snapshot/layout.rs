@@ -235,7 +235,7 @@ impl BlockRef {
     pub const fn new(offset: u64, bytes: usize) -> Self {
         debug_assert!(offset.is_multiple_of(8) && offset < MOST_RESERVE);
         debug_assert!(bytes < 1 << (64 - BLOCK_OFFSET_BITS));
-        Self(offset / 8 | (bytes as u64) << BLOCK_OFFSET_BITS)
+        Self((offset / 8) | ((bytes as u64) << BLOCK_OFFSET_BITS))
     }
 
     /// Whether there is none.
@@ -280,7 +280,7 @@ impl IndexRef {
         debug_assert!(offset.is_multiple_of(8) && offset / 8 < 1 << INDEX_OFFSET_BITS);
         debug_assert!(log2 < 1 << INDEX_SIZE_BITS);
         let turn = turn << (INDEX_OFFSET_BITS + INDEX_SIZE_BITS);
-        Self(offset / 8 | (log2 as u64) << INDEX_OFFSET_BITS | turn)
+        Self((offset / 8) | ((log2 as u64) << INDEX_OFFSET_BITS) | turn)
     }
 
     /// Whether there is none: the table is gone.
