@@ -159,7 +159,7 @@ fn a_long_file_is_all_or_nothing_too() {
     let bad: String = (1..=30_000).map(row).collect();
     let file = i.file("p.ndjson", &bad);
     let said = i.run(&["load", "p", &file]).fails(1);
-    assert!(said.contains("p.ndjson:25000: "), "{said}");
+    assert!(said.contains("p.ndjson:25000: UNIQUE"), "{said}");
     assert_eq!(i.run(&["dump", "p"]).ok(), before);
     let tables =
         i.run(&["sql", "--csv", "SELECT name FROM sqlite_schema WHERE type = 'table'"]).ok();

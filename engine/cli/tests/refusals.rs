@@ -103,6 +103,7 @@ fn usage_is_status_2() {
         assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
         assert!(ran.err.contains("--help") || ran.err.contains("Usage"), "{arguments:?}: {ran:?}");
     }
+    assert!(run(&["sql", " -- nothing\n ;"]).fails(2).contains("no statement"));
     for arguments in [&["--help"][..], &["load", "--help"], &["--version"]] {
         assert_eq!(run(arguments).code, 0, "{arguments:?}");
     }

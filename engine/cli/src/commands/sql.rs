@@ -51,6 +51,10 @@ pub struct Arguments {
 /// Runs the statements and prints what comes of them.
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     let sql = statements(&arguments)?;
+    let mut words = Words { rest: &sql };
+    if words.all(|word| matches!(word, Word::Semicolon)) {
+        return Err(Failure::Usage("no statement in the SQL given".into()));
+    }
     let mut out = Out::new();
     if only_reads(&sql) {
         let (revision, sets) = place.mirror()?.query(&sql, &[])?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shmirror::{Error, Ticket};
 use shmirror_shm::catalogue::{Affinity, Generated};
-use shmirror_shm::request::{Action, Change, OnConflict};
+use shmirror_shm::request::{Action, Change, OnConflict, RejectCode};
 use shmirror_shm::value::Value;
 
 use super::checker::Batch;
@@ -115,7 +115,17 @@ fn move_over(
                     load.producer.execute(&format!("{prefix}; {}", send::probe_sql())).map(drop),
                 )
             })?;
-            Err(send::rejected(load, found.map(|i| i as u64 + 1), message))
+            // Where it is in our own SQL is nobody's business.
+            let what =
+                message.split_once(": ").filter(|(place, _)| place.starts_with("statement "));
+            let what = what.map_or(message.clone(), |(_, what)| what.to_owned());
+            Err(send::rejected(load, found.map(|i| i as u64 + 1), what))
+        }
+        Err(Error::Rejected { code: RejectCode::TimeLimit | RejectCode::Limit, message }) => {
+            Err(Failure::Advised(
+                format!("{}: too long for one transaction: {message}", load.job.input.name),
+                "load it in parts, or with --keep-good, or raise limits.transaction_time".into(),
+            ))
         }
         Err(e) => Err(e.into()),
     }
