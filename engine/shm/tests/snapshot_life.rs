@@ -183,6 +183,9 @@ fn a_dropped_and_a_reshaped_table_send_readers_away() {
     assert_eq!(now.identity(), (7, 2));
     assert_eq!(now.get_int(1, &mut row), Ok(true));
     assert_eq!(row.image().to_values().unwrap(), rows[0]);
+    let mut scan = ScanBuf::new();
+    assert_eq!(now.scan_as_of(3, &mut scan), Ok(false), "of revision 3 the old shape told");
+    assert_eq!(now.scan_as_of(4, &mut scan), Ok(true));
     assert!(matches!(
         w.prepare(vec![put(&def, &values(1, ""), 1, 5)]),
         Err(SegmentError::UnknownTable { table: 7, shape: 1 })
@@ -191,6 +194,40 @@ fn a_dropped_and_a_reshaped_table_send_readers_away() {
     assert_eq!(now.get_int(1, &mut row), Err(ReadError::Moved));
     assert!(w.used_bytes() < used, "rows and index of both shapes went back");
     assert_eq!(old.segment().catalogue().unwrap().catalogue.tables, []);
+}
+
+#[test]
+fn a_catalogue_holds_from_its_revision_on() {
+    let (mut w, view) = with_three_rows();
+    let segment = view.segment();
+    let other = table(8, 1, &[Integer], 1);
+    w.create_table(&other, 0).unwrap();
+    publish_catalogue(&mut w, &[&three(), &other], 4);
+    assert_eq!((segment.schema_version(), segment.catalogue().unwrap().places.len()), (5, 2));
+    // As a daemon leaves it that dies before the last store of the publication.
+    let revision = w.region().word(64).unwrap();
+    revision.store(3, core::sync::atomic::Ordering::Relaxed);
+    assert_eq!((segment.schema_version(), segment.catalogue().unwrap().places.len()), (4, 1));
+    assert_eq!(view.scan_into(&mut ScanBuf::new()), Ok(3));
+    revision.store(2, core::sync::atomic::Ordering::Relaxed);
+    assert!(matches!(segment.catalogue(), Err(ReadError::Contended { .. })));
+}
+
+#[test]
+fn a_spoilt_catalogue_is_refused() {
+    let (w, view) = with_three_rows();
+    let segment = view.segment();
+    let latch = 256;
+    let block = (0..2)
+        .map(|v| w.region().word(latch + v * 5 * 8).unwrap())
+        .map(|word| word.load(core::sync::atomic::Ordering::Relaxed))
+        .find(|block| *block != 0)
+        .unwrap();
+    let word = w.region().word((block & ((1 << 38) - 1)) * 8 + 64).unwrap();
+    let old = word.fetch_xor(1 << 20, core::sync::atomic::Ordering::Relaxed);
+    assert!(matches!(segment.catalogue(), Err(ReadError::Corrupt { what: "catalogue", .. })));
+    word.store(old, core::sync::atomic::Ordering::Relaxed);
+    assert!(segment.catalogue().is_ok());
 }
 
 #[test]

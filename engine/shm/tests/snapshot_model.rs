@@ -71,7 +71,7 @@ fn def(which: usize, id: u32, shape: u32) -> TableDef {
         1 => vec![Text, Text],
         _ => vec![Text, Integer, Text],
     };
-    if shape % 2 == 0 {
+    if shape.is_multiple_of(2) {
         columns.push(Integer);
     }
     table(id, shape, &columns, if which == 2 { 2 } else { 1 })

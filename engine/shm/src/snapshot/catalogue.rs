@@ -52,6 +52,13 @@ pub struct PreparedCatalogue {
     listed: HashSet<(u32, u32)>,
 }
 
+impl PreparedCatalogue {
+    /// Whether it has this table in this shape.
+    pub(super) fn lists(&self, table: u32, shape: u32) -> bool {
+        self.listed.contains(&(table, shape))
+    }
+}
+
 /// The blocks of the two versions under the latch.
 #[derive(Default)]
 pub(super) struct CatalogueSlot {

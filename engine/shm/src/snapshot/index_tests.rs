@@ -10,7 +10,7 @@ fn entries(log2: u32) -> Vec<AtomicU64> {
 
 /// Few distinct homes and tags, so that rows of entries are long and collide.
 fn hash_of(key: u64) -> u64 {
-    (key % 3) << 62 | key % 5
+    ((key % 3) << 62) | (key % 5)
 }
 
 #[test]

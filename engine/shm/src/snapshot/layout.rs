@@ -91,7 +91,10 @@ pub struct TableHeader {
     pub slot: u64,
     /// The revision from which this storage no longer holds; `u64::MAX` while it does.
     pub until: u64,
-    reserved_1: [u64; 3],
+    /// The revision from which it holds: that of the first catalogue that listed it; `u64::MAX`
+    /// before.
+    pub since: u64,
+    reserved_1: [u64; 2],
     /// Live rows. On the second line, as every insert stores it.
     pub rows: u64,
     /// Newest revision whose deleted rows have been taken out of the index.
@@ -138,6 +141,7 @@ const _: () = assert!(offset_of!(TableHeader, chunk) == 8);
 const _: () = assert!(offset_of!(TableHeader, identity) == 16);
 const _: () = assert!(offset_of!(TableHeader, slot) == 24);
 const _: () = assert!(offset_of!(TableHeader, until) == 32);
+const _: () = assert!(offset_of!(TableHeader, since) == 40);
 const _: () = assert!(offset_of!(TableHeader, rows) == 64);
 const _: () = assert!(offset_of!(TableHeader, removed) == 72);
 const _: () = assert!(size_of::<TableHeader>() == 128);
@@ -161,7 +165,7 @@ macro_rules! table_at {
 }
 
 /// What enters the layout hash.
-pub const FORMS: [u64; 24] = [
+pub const FORMS: [u64; 25] = [
     MAGIC,
     HEADER_BYTES,
     header_at!(instance),
@@ -178,6 +182,7 @@ pub const FORMS: [u64; 24] = [
     table_at!(identity) as u64,
     table_at!(slot) as u64,
     table_at!(until) as u64,
+    table_at!(since) as u64,
     table_at!(rows) as u64,
     table_at!(removed) as u64,
     CHUNK_WORDS as u64,

@@ -41,15 +41,13 @@ impl SegmentWriter {
                 deleted.push((row.storage, row.hash, row.slot));
             }
         }
-        let listed = catalogue.map(|c| self.store_catalogue(c, revision));
-        if let Some(listed) = &listed {
+        let listed = catalogue.map(|catalogue| {
             for storage in self.tables.iter().flatten() {
-                if !listed.contains(&(storage.def.id, storage.def.shape)) {
-                    let until = &self.arena.table(storage.place)[table_at!(until)];
-                    until.store(revision, Ordering::Relaxed);
-                }
+                let listed = catalogue.lists(storage.def.id, storage.def.shape);
+                storage.store_span(&self.arena, listed, revision);
             }
-        }
+            self.store_catalogue(catalogue, revision)
+        });
         self.revision = revision;
         self.arena.header(header_at!(revision)).store(revision, Ordering::Release);
         self.remove(&deleted, revision);

@@ -201,10 +201,13 @@ impl TableView {
         revision: u64,
         pass: impl FnOnce(u64) -> Result<bool, ReadError>,
     ) -> Result<bool, ReadError> {
-        // This storage holds for revisions before `until`: a reshaped table's next one was published
-        // with that revision, and the catalogue names it.
+        // A reshaped table's next storage was published with the revision `until`, and the catalogue
+        // names it; what this one has of revisions before `since` is not all that they had.
         if self.header(table_at!(until)).load(Ordering::Relaxed) <= revision {
             return Err(ReadError::Moved);
+        }
+        if self.header(table_at!(since)).load(Ordering::Relaxed) > revision {
+            return if self.has_moved() { Err(ReadError::Moved) } else { Ok(false) };
         }
         let done = pass(revision);
         if self.has_moved() {

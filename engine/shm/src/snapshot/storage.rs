@@ -108,6 +108,7 @@ impl Storage {
         header[table_at!(identity)].store(identity, Ordering::Relaxed);
         header[table_at!(slot)].store(slot, Ordering::Relaxed);
         header[table_at!(until)].store(u64::MAX, Ordering::Relaxed);
+        header[table_at!(since)].store(u64::MAX, Ordering::Relaxed);
         header[table_at!(index)].store(self.index.0, Ordering::Release);
         Ok(())
     }
@@ -304,6 +305,18 @@ impl Storage {
             self.write(arena, slot, birth, revision, None);
         }
         words
+    }
+
+    /// From which revisions on it holds, and from which it no longer does; to be told before the
+    /// catalogue that makes it so is published.
+    pub fn store_span(&self, arena: &Arena, listed: bool, revision: u64) {
+        let header = arena.table(self.place);
+        let (since, until) = (&header[table_at!(since)], &header[table_at!(until)]);
+        if !listed {
+            until.store(revision, Ordering::Relaxed);
+        } else if since.load(Ordering::Relaxed) == u64::MAX {
+            since.store(revision, Ordering::Relaxed);
+        }
     }
 
     /// Tells every reader that the table is gone.
