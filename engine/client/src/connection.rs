@@ -167,6 +167,10 @@ fn wire_error(error: WireError, what: &str) -> Error {
             allowed: usize::try_from(allowed).unwrap_or(usize::MAX),
         },
         WireError::Refused { code: RefuseCode::Denied, message } => Error::Denied { message },
+        // As good as gone: who waits for the next daemon waits now.
+        WireError::Refused { code: RefuseCode::Stopping, message } => {
+            Error::Disconnected { what: message }
+        }
         WireError::Refused { code: RefuseCode::Layout, message } => {
             Error::Layout { client: this_build(), daemon: message }
         }

@@ -28,10 +28,9 @@ const SLEEP: Duration = Duration::from_millis(200);
 const PRESENT: Duration = Duration::from_secs(1);
 /// How long work that waits for no request may take: a commit on a slow disk, a copy of a table.
 pub(super) const WORK: Duration = Duration::from_secs(60);
-/// How long a stopping daemon goes on committing what producers still send.
+/// How long a stopping daemon goes on committing what producers still send. What is in the lanes then
+/// is for the next daemon: producers see in the retired lane that it was not taken.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long after that it answers that it is stopping.
-const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Requests of one group commit, in the order in which they are applied.
 pub(super) struct Batch {
@@ -95,6 +94,9 @@ impl Pipeline {
                     self.attend(mail);
                 }
                 self.check_a_table();
+                if self.stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+                    self.lanes.close();
+                }
                 let mut raw = Vec::new();
                 self.lanes.take(REQUESTS, BYTES, &mut raw);
                 self.carry.extend(raw.into_iter().map(Taken::decode));
@@ -121,18 +123,7 @@ impl Pipeline {
             .skip(1)
             .position(|t| t.may_reshape)
             .map_or(self.carry.len(), |i| i + 1);
-        let mut taken: VecDeque<Taken> = self.carry.drain(..rest).collect();
-        if let Some(since) = self.stopping
-            && since.elapsed() > DRAIN
-        {
-            for t in &mut taken {
-                t.request = Err(Reject::new(RejectCode::Stopping, "the daemon is stopping"));
-            }
-            if since.elapsed() > DRAIN + FAREWELL {
-                self.lanes.retire_all();
-            }
-        }
-        Batch { taken }
+        Batch { taken: self.carry.drain(..rest).collect() }
     }
 
     fn awaited(&self) -> bool {

@@ -55,16 +55,22 @@ pub(crate) struct Lanes {
     lanes: Vec<Lane>,
     turn: usize,
     bytes: u64,
+    /// The daemon stops: there are no lanes any more.
+    closed: bool,
 }
 
 impl Lanes {
     /// No lanes yet; each will have `bytes`.
     pub fn new(bytes: u64) -> Self {
-        Self { lanes: Vec::new(), turn: 0, bytes }
+        Self { lanes: Vec::new(), turn: 0, bytes, closed: false }
     }
 
     /// The lane of the peer, for `connection`; made if there is none.
     pub fn attach(&mut self, peer: &Peer, connection: u64, epoll: &OwnedFd) -> Reply {
+        if self.closed {
+            let message = "the daemon is stopping".to_owned();
+            return (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]);
+        }
         let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
         let found = self.lanes.iter().position(|l| l.owner == owner && !l.retired);
         let index = match found.map_or_else(|| self.make(owner, epoll), Ok) {
@@ -218,8 +224,10 @@ impl Lanes {
         self.lanes.retain(|l| !l.retired || l.unanswered > 0);
     }
 
-    /// Takes no more from any lane, and says so in each.
-    pub fn retire_all(&mut self) {
+    /// Takes no more from any lane, says so in each, and makes no other: who flooded a lane would go
+    /// on in the next.
+    pub fn close(&mut self) {
+        self.closed = true;
         for lane in &mut self.lanes {
             lane.retire("the daemon stops");
         }
@@ -311,6 +319,18 @@ mod tests {
         assert_eq!(id_of(&lanes.attach(&peer(0), 3, &epoll)), Some(first));
         let refused = lanes.attach(&peer(10_000), 1_000, &epoll);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
+    }
+
+    #[test]
+    fn once_closed_there_are_no_lanes() {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let mut lanes = Lanes::new(64 << 10);
+        let id = id_of(&lanes.attach(&peer(0), 0, &epoll)).unwrap();
+        lanes.close();
+        assert!(!lanes.is_live(id));
+        for reply in [lanes.attach(&peer(0), 0, &epoll), lanes.retire(&peer(0), id, 0, &epoll)] {
+            assert!(matches!(reply.0, Answer::Refused { code: RefuseCode::Stopping, .. }));
+        }
     }
 
     #[test]

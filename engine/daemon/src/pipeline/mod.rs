@@ -179,7 +179,7 @@ impl Pipeline {
 
     /// Everything accepted is answered: the last beat, and the store is closed.
     fn finish(mut self) -> Result<(), DaemonError> {
-        self.lanes.retire_all();
+        self.lanes.close();
         self.segment.set_heartbeat(clock::monotonic_ns());
         let revision = self.newest_revision;
         self.readers.close();
