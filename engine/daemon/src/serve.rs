@@ -4,11 +4,12 @@
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crossbeam_channel::{bounded, select};
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::backup;
@@ -40,6 +41,9 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
     // From here on a signal is not lost, however long the start takes.
     let mut signals = Signals::new([SIGTERM, SIGINT])
         .map_err(|source| DaemonError::System { what: "wait for signals", source })?;
+    // A limit on the size of files is then an error of the write, as a full disk is, not our end.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())
+        .map_err(|source| DaemonError::System { what: "survive a limit on files", source })?;
     harden();
     let (config, first_start) = configure(options)?;
     let log_dir = config.data.join("log");
