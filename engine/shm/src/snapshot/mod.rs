@@ -17,7 +17,6 @@
 pub mod error;
 pub mod index;
 pub mod layout;
-pub mod rowbuf;
 
 #[cfg(not(loom))]
 mod alloc;
@@ -40,6 +39,8 @@ mod publish;
 #[cfg(not(loom))]
 mod rebuild;
 #[cfg(not(loom))]
+pub mod rowbuf;
+#[cfg(not(loom))]
 pub mod scan;
 #[cfg(not(loom))]
 pub mod segment;
@@ -53,7 +54,6 @@ pub mod view;
 pub mod writer;
 
 pub use error::{CellError, ReadError, SegmentError};
-pub use rowbuf::RowBuf;
 
 #[cfg(not(loom))]
 pub use catalogue::{PreparedCatalogue, SegmentCatalogue};
@@ -63,6 +63,8 @@ pub use cell::{CellSite, CellValue};
 pub use copy::{TableCopy, TableCopyError};
 #[cfg(not(loom))]
 pub use prepare::{Prepared, RowChange};
+#[cfg(not(loom))]
+pub use rowbuf::RowBuf;
 #[cfg(not(loom))]
 pub use scan::{ScanBuf, ScanRow};
 #[cfg(not(loom))]

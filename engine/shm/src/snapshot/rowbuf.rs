@@ -51,6 +51,12 @@ impl RowBuf {
             .expect("whoever sets columns and bytes makes room for their words")
     }
 
+    /// Words of an image that it has room for without another allocation.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.words.capacity()
+    }
+
     /// Takes a copy of `image` as the row of this number and revision.
     pub fn set(&mut self, birth: u64, revision: u64, image: ImageRef<'_>) {
         self.birth = birth;

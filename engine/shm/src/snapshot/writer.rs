@@ -168,7 +168,8 @@ impl SegmentWriter {
         if self.by_shape.contains_key(&(table, shape)) {
             return Err(SegmentError::BadTable { table, shape, what: "there already" });
         }
-        let storage = Storage::create(&mut self.arena, def, expected_rows, self.seed)?;
+        let storage =
+            self.with_room(|w| Storage::create(&mut w.arena, def, expected_rows, w.seed))?;
         let at = self.tables.len();
         self.tables.push(Some(storage));
         self.by_shape.insert((table, shape), at);
