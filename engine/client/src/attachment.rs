@@ -5,9 +5,12 @@
 //! ```text
 //! attached ──hang-up──► away: readers go on with the last published state
 //!     ▲                   │ the keeper tries every 10 to 200 ms
-//!     └── new segment ────┘ swapped in, then the old one is vacated: its readers meet zeros, which
-//!                           every check refuses, and resolve anew
+//!     └── new segment ────┘ the old one is vacated: its readers meet zeros, which every check
+//!                           refuses, and resolve anew; then the new one is swapped in
 //! ```
+//! In this order nobody who has seen the new segment can still read from the old one, through whatever
+//! handle. Who meets the zeros before the swap waits for it at the lock that the swapper holds.
+//!
 //! Growth beyond a segment's reserve goes the same way over the same connection: the old header says
 //! `retired`, and whoever notices first, a reader or the keeper, fetches the next segment.
 
@@ -108,6 +111,19 @@ impl Core {
         self.current.load()
     }
 
+    /// Reads words of the present segment's header. They are never the zeros of one that is vacated.
+    pub(crate) fn header<T>(&self, read: impl Fn(&Segment) -> T) -> T {
+        loop {
+            let segment = &self.current().segment;
+            let found = read(segment);
+            // No header says that nothing is populated. In a forked child nobody swaps any more.
+            if segment.populated() != 0 || self.same_process().is_err() {
+                return found;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// That this is the process that attached. To be asked before any lock: a child must not wait for
     /// one that a thread of its parent held.
     pub(crate) fn same_process(&self) -> Result<(), Error> {
@@ -123,7 +139,7 @@ impl Core {
     pub(crate) fn is_live(&self) -> bool {
         let now = clock_gettime(ClockId::Monotonic);
         let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-        let silent = now.saturating_sub(self.current().segment.heartbeat());
+        let silent = now.saturating_sub(self.header(Segment::heartbeat));
         self.same_process().is_ok()
             && self.up.load(Ordering::Relaxed)
             && u128::from(silent) < HEARTBEAT.as_nanos()
@@ -169,6 +185,7 @@ impl Core {
         Ok(())
     }
 
+    /// To be called with `renewing` locked.
     fn install(&self, next: Attachment) {
         let old = self.current();
         tracing::debug!(
@@ -176,9 +193,10 @@ impl Core {
             to = next.segment.generation(),
             "moving to another generation of the segment"
         );
-        self.current.store(next);
-        // After the store: a reader that meets the zeros must find the next one.
+        // Before the store: a reader that was told of the next one, its revision perhaps, must not
+        // meet old rows through a handle that has not moved yet.
         old.region.vacate();
+        self.current.store(next);
     }
 
     /// The keeper's work, until `stop` becomes readable.

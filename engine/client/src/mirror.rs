@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::limits;
 use shmirror_shm::request::{ResultSet, SqlRequest};
-use shmirror_shm::snapshot::ReadError;
+use shmirror_shm::snapshot::{ReadError, Segment};
 use shmirror_shm::value::Value;
 use shmirror_shm::wire::{Answer, Call};
 
@@ -108,7 +108,7 @@ impl Mirror {
     /// Newest published revision: no read that begins now is of an older one.
     #[inline]
     pub fn revision(&self) -> u64 {
-        self.core().current().segment.revision()
+        self.core().header(Segment::revision)
     }
 
     /// Generation of the segment: +1 with each restart, and with each growth beyond its reserve.
