@@ -9,7 +9,7 @@ use super::error::{CellError, ReadError};
 use super::index::Space;
 use super::layout::{BlockRef, FLAG_DELETED, VERSION_BIRTH, VERSION_BLOCK, VERSION_REVISION};
 use super::slot::{COPY_TRIES, latch_at};
-use super::view::TableView;
+use super::view::{TableView, cell_place};
 use crate::latch::{Entry, Latch};
 use crate::sync::{AtomicU64, Ordering};
 use crate::value::StorageClass;
@@ -61,7 +61,7 @@ impl CellSite {
         let latch = latch_at(view.space(), &view.shape, self.slot)?;
         let entry = latch.enter();
         let version = latch.version(entry.version());
-        let (tag, shift, cell) = view.cell_place(column);
+        let (tag, shift, cell) = cell_place(columns, column);
         Ok(Look {
             latch,
             entry,

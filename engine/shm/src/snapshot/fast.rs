@@ -4,13 +4,13 @@
 //! that has moved, a key of another class) is left to the general way. The steps, and why what they
 //! find may be believed, are those of `index.rs` and `slot.rs`; only the loops are not here.
 
-use super::layout::{ENTRY_OFFSET, IndexRef, TAG_SHIFT};
+use super::index::has_tag;
+use super::layout::{ENTRY_OFFSET, IndexRef};
 use super::rowbuf::RowBuf;
-use super::slot::try_copy_newest;
-use super::view::{IntKey, TableView};
+use super::slot::{IntKey, try_copy_newest};
+use super::view::TableView;
 use crate::key::Key;
 use crate::sync::{Ordering, fence};
-use crate::value::StorageClass;
 
 impl TableView {
     /// Whether there is a row of this key, which is in `out` then; `None` where the general way is
@@ -30,7 +30,7 @@ impl TableView {
         let last = at + mask;
         let slot = loop {
             let found = entries[at & mask].load(Ordering::Acquire);
-            if (found ^ hash) >> TAG_SHIFT == 0 && found & ENTRY_OFFSET != 0 {
+            if has_tag(found, hash) {
                 break (found & ENTRY_OFFSET) * 8;
             }
             if found == 0 {
@@ -42,13 +42,7 @@ impl TableView {
             }
             at += 1;
         };
-        if !try_copy_newest(&*self.region, &self.shape, slot, out) {
-            return None;
-        }
-        let class = (out.words.get(place.tag)? >> place.shift) as u8 & 0xF;
-        let is_key = class == StorageClass::Integer as u8
-            && *out.words.get(place.cell)? == key as u64
-            && index_word.load(Ordering::Relaxed) == word;
-        is_key.then_some(true)
+        let copied = try_copy_newest(&*self.region, &self.shape, slot, key, place, out);
+        (copied && index_word.load(Ordering::Relaxed) == word).then_some(true)
     }
 }

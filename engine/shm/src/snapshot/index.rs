@@ -1,7 +1,7 @@
 //! The index of a table: open addressing, linear probing, one writer, any number of readers.
 //!
 //! ```text
-//! entry    hash tag (16 bits) | offset of the slot / 8 (48 bits); 0 empty; TOMBSTONE
+//! entry    hash tag (16 bits, odd) | offset of the slot / 8 (48 bits); 0 empty; TOMBSTONE
 //! insert   entry ← slot (release), into the first tombstone or empty entry of its row of entries
 //! remove   entry ← TOMBSTONE, or empty where the next entry is empty
 //! grow     a new index is built aside; index word ← new (release); fence(release); the old one's
@@ -20,7 +20,7 @@
 //!   copied, and goes on: as if it had met a tombstone, which was true at a moment within the read.
 
 use super::error::ReadError;
-use super::layout::{ENTRY_OFFSET, IndexRef, TAG_SHIFT, TOMBSTONE};
+use super::layout::{ENTRY_OFFSET, IndexRef, TAG_MARK, TAG_SHIFT, TOMBSTONE};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Words at offsets: a region, or in models a plain slice.
@@ -51,7 +51,14 @@ const TRIES: u32 = 64;
 /// The entry for a slot.
 #[inline]
 const fn entry(hash: u64, slot: u64) -> u64 {
-    (hash >> TAG_SHIFT << TAG_SHIFT) | (slot / 8)
+    ((hash | TAG_MARK) >> TAG_SHIFT << TAG_SHIFT) | (slot / 8)
+}
+
+/// Whether an entry is of a row with this tag. Every row's tag is odd; that of an empty entry and of
+/// a tombstone is even.
+#[inline]
+pub(super) const fn has_tag(found: u64, hash: u64) -> bool {
+    (found ^ (hash | TAG_MARK)) >> TAG_SHIFT == 0
 }
 
 /// Asks `candidate` for each slot whose hash may be `hash`, until it gives something.
@@ -69,7 +76,7 @@ fn probe<T>(
         if found == 0 {
             return Ok(None);
         }
-        if (found ^ hash) >> TAG_SHIFT == 0 && found & ENTRY_OFFSET != 0 {
+        if has_tag(found, hash) {
             let given = candidate((found & ENTRY_OFFSET) * 8)?;
             if given.is_some() {
                 return Ok(given);
@@ -125,7 +132,7 @@ pub fn find(
             return None;
         }
         let slot = (found & ENTRY_OFFSET) * 8;
-        if (found ^ hash) >> TAG_SHIFT == 0 && slot != 0 && matches(slot) {
+        if has_tag(found, hash) && matches(slot) {
             return Some((at, slot));
         }
     }

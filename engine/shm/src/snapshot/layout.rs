@@ -5,8 +5,8 @@
 //! behind    what the daemon's allocator hands out: table headers, indexes, slot chunks, blocks
 //!
 //! table     [`TableHeader`], 128 bytes, never reused in a generation; its place is in the catalogue
-//! index     2^k entries: hash tag (16 bits) | offset of a slot / 8 (48 bits); 0 is empty, an entry
-//!           with a tag and no offset is a tombstone
+//! index     2^k entries: hash tag (16 bits, odd) | offset of a slot / 8 (48 bits); 0 is empty, an
+//!           entry with an even tag and no offset is a tombstone
 //! chunk     next chunk (offset, 0 at the end) | number of slots | slots
 //! slot      a latch ([`crate::latch`]): version 0 | seq | version 1
 //! version   birth | revision, flags in the top byte | block of the variable part | head of the image
@@ -165,7 +165,7 @@ macro_rules! table_at {
 }
 
 /// What enters the layout hash.
-pub const FORMS: [u64; 25] = [
+pub const FORMS: [u64; 27] = [
     MAGIC,
     HEADER_BYTES,
     header_at!(instance),
@@ -191,6 +191,8 @@ pub const FORMS: [u64; 25] = [
     BLOCK_OFFSET_BITS as u64,
     INDEX_OFFSET_BITS as u64,
     TAG_SHIFT as u64,
+    TAG_MARK,
+    TOMBSTONE,
 ];
 
 /// Sizes of a slot, which follow from the number of columns.
@@ -316,8 +318,10 @@ impl IndexRef {
 pub const TAG_SHIFT: u32 = 48;
 /// The offset / 8 in an index entry.
 pub const ENTRY_OFFSET: u64 = (1 << TAG_SHIFT) - 1;
+/// Set in the tag of every row.
+pub const TAG_MARK: u64 = 1 << TAG_SHIFT;
 /// An entry whose row is gone.
-pub const TOMBSTONE: u64 = !ENTRY_OFFSET;
+pub const TOMBSTONE: u64 = TAG_MARK << 1;
 
 #[cfg(all(test, not(loom)))]
 mod tests {

@@ -1,23 +1,29 @@
 //! One row in private memory: what a read copies into.
 
-use smallvec::SmallVec;
-
-use crate::image::ImageRef;
+use crate::image::{ImageRef, head_words};
 
 /// Words that a [`RowBuf`] holds without the heap: rows of up to 320 bytes of image.
 pub const INLINE_WORDS: usize = 40;
 
 /// A copied row: its number, its revision and its image. Made once and used for many reads, it
 /// stops allocating.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RowBuf {
     pub(crate) birth: u64,
     pub(crate) revision: u64,
     pub(crate) columns: u32,
     pub(crate) var_bytes: u32,
-    /// Head of the image, then its variable part; at least as long as `columns` and `var_bytes` call
-    /// for.
-    pub(crate) words: SmallVec<[u64; INLINE_WORDS]>,
+    /// The image, head first, where it has at most [`INLINE_WORDS`] words.
+    inline: [u64; INLINE_WORDS],
+    /// The image where it has more; at least as long as it.
+    heap: Vec<u64>,
+}
+
+impl Default for RowBuf {
+    fn default() -> Self {
+        let (inline, heap) = ([0; INLINE_WORDS], Vec::new());
+        Self { birth: 0, revision: 0, columns: 0, var_bytes: 0, inline, heap }
+    }
 }
 
 impl RowBuf {
@@ -47,14 +53,17 @@ impl RowBuf {
     /// The row's image.
     #[inline]
     pub fn image(&self) -> ImageRef<'_> {
-        ImageRef::new(self.columns as usize, self.var_bytes as usize, &self.words)
+        let (columns, var_bytes) = (self.columns as usize, self.var_bytes as usize);
+        let count = head_words(columns) + var_bytes.div_ceil(8);
+        let words = if count <= INLINE_WORDS { &self.inline[..count] } else { &self.heap };
+        ImageRef::new(columns, var_bytes, words)
             .expect("whoever sets columns and bytes makes room for their words")
     }
 
     /// Words of an image that it has room for without another allocation.
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.words.capacity()
+        self.heap.capacity().max(INLINE_WORDS)
     }
 
     /// Takes a copy of `image` as the row of this number and revision.
@@ -63,23 +72,25 @@ impl RowBuf {
         self.revision = revision;
         self.columns = image.columns() as u32;
         self.var_bytes = image.var_bytes() as u32;
-        self.words.clear();
-        self.words.extend_from_slice(image.words());
+        self.room(image.words().len()).copy_from_slice(image.words());
     }
 
-    /// Its first `count` words, what they hold being unspecified. It never gets shorter, so that rows
-    /// of many lengths do not make it shrink and grow.
+    /// The place for an image of `count` words; what they hold is unspecified. The heap's part never
+    /// gets shorter, so that rows of many lengths do not make it shrink and grow.
     #[inline]
     pub(crate) fn room(&mut self, count: usize) -> &mut [u64] {
-        if self.words.len() < count {
-            self.resize(count);
+        if count <= INLINE_WORDS {
+            return &mut self.inline[..count];
         }
-        &mut self.words[..count]
+        if self.heap.len() < count {
+            self.grow(count);
+        }
+        &mut self.heap[..count]
     }
 
     #[cold]
     #[inline(never)]
-    fn resize(&mut self, count: usize) {
-        self.words.resize(count, 0);
+    fn grow(&mut self, count: usize) {
+        self.heap.resize(count, 0);
     }
 }

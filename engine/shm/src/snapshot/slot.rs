@@ -11,8 +11,9 @@ use super::layout::{
     VERSION_REVISION,
 };
 use super::rowbuf::RowBuf;
-use crate::latch::{Entry, Latch};
+use crate::latch::{Entry, Latch, latch_words};
 use crate::sync::{AtomicU64, Ordering};
+use crate::value::StorageClass;
 use crate::words::copy_words;
 
 /// How often a copy begins anew when its version was overwritten under it. Each time costs the
@@ -49,6 +50,28 @@ pub(crate) enum AsOf {
     TooOld,
 }
 
+/// Where the only key column of a row stands, if its key can be [`Key::Int`](crate::key::Key::Int).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IntKey {
+    /// Word of a version that has the column's tag, and where in it.
+    pub tag: usize,
+    pub shift: u32,
+    /// Word of a version that has its value.
+    pub cell: usize,
+}
+
+impl IntKey {
+    /// Whether the integer `key` stands there, as far as a version that may be changing can tell.
+    #[inline]
+    fn has(self, version: &[AtomicU64], key: i64) -> bool {
+        let (Some(tag), Some(cell)) = (version.get(self.tag), version.get(self.cell)) else {
+            return false;
+        };
+        (tag.load(Ordering::Relaxed) >> self.shift) & 0xF == StorageClass::Integer as u64
+            && cell.load(Ordering::Relaxed) == key as u64
+    }
+}
+
 /// The latch of the slot at `offset`.
 ///
 /// # Errors
@@ -60,18 +83,21 @@ pub(crate) fn latch_at<'a, S: Space + ?Sized>(
     offset: u64,
 ) -> Result<Latch<'a>, ReadError> {
     space
-        .words(offset, shape.slot)
+        .words(offset, latch_words(shape.version))
         .and_then(|words| Latch::new(words, shape.version))
         .ok_or(ReadError::Corrupt { what: "slot", offset })
 }
 
-/// One try to copy the newest version of the slot at `offset`; false where it was overwritten, or has
-/// no row, or anything is wrong. Ends with an acquire fence.
+/// One try to copy the newest version of the slot at `offset`, if the integer `key` stands at
+/// `place` in it; false where it does not, or the version was overwritten, or has no row, or anything
+/// is wrong. Ends with an acquire fence.
 #[inline]
 pub(crate) fn try_copy_newest<S: Space + ?Sized>(
     space: &S,
     shape: &SlotShape,
     offset: u64,
+    key: i64,
+    place: IntKey,
     out: &mut RowBuf,
 ) -> bool {
     let Ok(latch) = latch_at(space, shape, offset) else { return false };
@@ -79,9 +105,13 @@ pub(crate) fn try_copy_newest<S: Space + ?Sized>(
     if entry.version() & 1 == 0 {
         // A call of its own, so that the processor guesses which version it is and fetches that while
         // it still waits for the sequence.
-        return try_copy_even(space, shape, offset, out);
+        return try_copy_even(space, shape, offset, key, place, out);
     }
-    let (made, block) = copy_head(shape, latch.version(entry.version()), out);
+    let version = latch.version(entry.version());
+    if !place.has(version, key) {
+        return false;
+    }
+    let (made, block) = copy_head(shape, version, out);
     if !block.is_none() {
         return try_copy_block(space, shape, offset, entry, out);
     }
@@ -94,11 +124,17 @@ fn try_copy_even<S: Space + ?Sized>(
     space: &S,
     shape: &SlotShape,
     offset: u64,
+    key: i64,
+    place: IntKey,
     out: &mut RowBuf,
 ) -> bool {
     let Ok(latch) = latch_at(space, shape, offset) else { return false };
     let entry = latch.enter();
-    let (made, block) = copy_head(shape, latch.version(entry.version()), out);
+    let version = latch.version(entry.version());
+    if !place.has(version, key) {
+        return false;
+    }
+    let (made, block) = copy_head(shape, version, out);
     if !block.is_none() {
         return try_copy_block(space, shape, offset, entry, out);
     }
@@ -281,7 +317,10 @@ fn copy_version<S: Space + ?Sized>(
             return Copied::Corrupt(ReadError::Corrupt { what: "block", offset: block.offset() });
         };
         out.var_bytes = block.bytes() as u32;
-        copy_words(shared, &mut out.room(shape.head + shared.len())[shape.head..]);
+        let (to_head, to_var) = out.room(shape.head + shared.len()).split_at_mut(shape.head);
+        // Again, as the longer image may have another place.
+        copy_words(&which.words(&latch, entry)[VERSION_META..], to_head);
+        copy_words(shared, to_var);
         if !which.holds(&latch, entry) {
             return Copied::Torn;
         }

@@ -11,7 +11,7 @@ use super::index::{Space, lookup};
 use super::layout::{SlotShape, TABLE_WORDS, VERSION_META};
 use super::rowbuf::RowBuf;
 use super::segment::Segment;
-use super::slot::{Newest, copy_newest};
+use super::slot::{IntKey, Newest, copy_newest};
 use super::storage::{key_parts, row_has_key};
 use crate::catalogue::{Affinity, TableDef};
 use crate::image::tag_words;
@@ -35,28 +35,25 @@ pub struct TableView {
     identity: (u32, u32),
 }
 
-/// Where the only key column of a row stands, if its key can be [`Key::Int`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IntKey {
-    /// Word of the image that has its tag, and where in it.
-    pub tag: usize,
-    pub shift: u32,
-    /// Word of the image that has its value.
-    pub cell: usize,
-}
-
 impl IntKey {
     fn of(parts: &[KeyPart], columns: usize) -> Option<Self> {
         match parts {
             // A TEXT column never holds a number.
-            [part] if part.affinity != Affinity::Text => Some(Self {
-                tag: part.index / 16,
-                shift: 4 * (part.index % 16) as u32,
-                cell: tag_words(columns) + part.index,
-            }),
+            [part] if part.affinity != Affinity::Text => {
+                let (tag, shift, cell) = cell_place(columns, part.index);
+                Some(Self { tag, shift, cell })
+            }
             _ => None,
         }
     }
+}
+
+/// Where a column stands in a version: word of its tag, where in it, word of its value.
+#[inline]
+pub(super) fn cell_place(columns: usize, column: usize) -> (usize, u32, usize) {
+    let tag = VERSION_META + column / 16;
+    let cell = VERSION_META + tag_words(columns) + column;
+    (tag, 4 * (column % 16) as u32, cell)
 }
 
 impl TableView {
@@ -220,15 +217,6 @@ impl TableView {
         let mut row = RowBuf::new();
         let slot = self.find(key, &mut row)?;
         Ok(slot.map(|slot| CellSite::new(slot, row.birth)))
-    }
-
-    /// The latch of a slot and the words of its image that a column has: tag word, shift, cell word,
-    /// counted from the version's start.
-    #[inline]
-    pub(super) fn cell_place(&self, column: usize) -> (usize, u32, usize) {
-        let tag = VERSION_META + column / 16;
-        let cell = VERSION_META + tag_words(self.shape.columns) + column;
-        (tag, 4 * (column % 16) as u32, cell)
     }
 
     pub(super) fn space(&self) -> &(impl Space + use<>) {
