@@ -9,7 +9,14 @@ use crate::sync::{AtomicU64, Ordering};
 /// Copies the words of `src` into `dst`, as many as the shorter of the two has.
 #[inline]
 pub fn copy_words(src: &[AtomicU64], dst: &mut [u64]) {
-    for (to, from) in dst.iter_mut().zip(src) {
+    let count = dst.len().min(src.len());
+    let (to, to_rest) = dst[..count].as_chunks_mut::<8>();
+    let (from, from_rest) = src[..count].as_chunks::<8>();
+    // Eight at a time: compilers leave loops of atomic loads as they are.
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = core::array::from_fn(|i| from[i].load(Ordering::Relaxed));
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
         *to = from.load(Ordering::Relaxed);
     }
 }
