@@ -523,4 +523,33 @@ mod tests {
         p.advance_to(3);
         assert_eq!((p.revision, p.read, p.skip), (7, 0, 0));
     }
+
+    proptest::proptest! {
+        /// However often the source changes, and wherever: each record is delivered once, in order.
+        #[test]
+        fn any_changes_of_source_deliver_each_record_once(
+            sizes in proptest::collection::vec(1usize..5, 1..30),
+            breaks in proptest::collection::vec(1usize..12, 0..40),
+        ) {
+            let all: Vec<(u64, usize)> = (1u64..)
+                .zip(&sizes)
+                .flat_map(|(revision, size)| (0..*size).map(move |i| (revision, i)))
+                .collect();
+            let mut position = Position::at(1);
+            let mut told = Vec::new();
+            for limit in breaks.into_iter().chain([usize::MAX]) {
+                // A source has everything from the position's revision on, and perhaps from before.
+                let from = position.revision.saturating_sub(limit as u64 % 3);
+                let records = all.iter().filter(|(revision, _)| *revision >= from).take(limit);
+                for (revision, i) in records {
+                    let last = *i + 1 == sizes[*revision as usize - 1];
+                    if position.admits(&header(*revision, last)) {
+                        told.push((*revision, *i));
+                    }
+                }
+                position.again();
+            }
+            proptest::prop_assert_eq!(told, all);
+        }
+    }
 }

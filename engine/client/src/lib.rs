@@ -96,6 +96,7 @@
 
 mod attachment;
 mod bell;
+mod buffer;
 mod cell;
 mod connection;
 mod de;

@@ -11,6 +11,7 @@ use shmirror_shm::image::{ImageError, ImageRef};
 use shmirror_shm::snapshot::RowBuf;
 use shmirror_shm::value::{Value, ValueRef};
 
+use crate::buffer::Buffer;
 use crate::de;
 use crate::error::Error;
 use crate::from_value::FromValue;
@@ -24,13 +25,13 @@ use crate::schema::{self, Schema};
 #[derive(Clone)]
 pub struct Row {
     pub(crate) schema: &'static Schema,
-    pub(crate) buf: RowBuf,
+    pub(crate) buf: Buffer,
 }
 
 impl Default for Row {
     #[inline]
     fn default() -> Self {
-        Self { schema: &schema::EMPTY, buf: RowBuf::default() }
+        Self { schema: &schema::EMPTY, buf: Buffer::default() }
     }
 }
 
@@ -50,21 +51,21 @@ impl Row {
         birth: u64,
         image: ImageRef<'_>,
     ) -> Self {
-        let mut buf = RowBuf::default();
-        buf.set(birth, revision, image);
+        let mut buf = Buffer::default();
+        buf.filled().set(birth, revision, image);
         Self { schema, buf }
     }
 
     /// The same row, borrowed.
     #[inline]
     pub fn as_ref(&self) -> RowRef<'_> {
-        RowRef { schema: self.schema, revision: self.buf.revision(), image: self.buf.image() }
+        RowRef { schema: self.schema, revision: self.revision(), image: self.buf.image() }
     }
 
     /// Revision of the transaction that last changed the row.
     #[inline]
     pub fn revision(&self) -> u64 {
-        self.buf.revision()
+        self.buf.row().map_or(0, RowBuf::revision)
     }
 
     /// The value of the column of this name (ASCII case folded), where it converts without loss.

@@ -81,6 +81,15 @@ fn reads_do_not_allocate() {
     });
     assert_eq!(count, 0);
 
+    // Another thread: its first row gets the buffer that serves all its later ones.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(allocations(|| assert!(r.get(0).unwrap().is_some())) <= 3);
+            let get = || (0..1000).for_each(|i| assert!(r.get(i).unwrap().is_some()));
+            assert_eq!(allocations(get), 0);
+        });
+    });
+
     // Rows over 320 bytes: into one's own buffer, once it has grown.
     let (wide, text) = (mirror.table("wide").unwrap(), r.cell(7, "name").unwrap());
     let mut buffer = String::new();

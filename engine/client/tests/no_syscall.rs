@@ -12,11 +12,16 @@ use shmirror_daemon::{Config, Daemon};
 
 const READS: u64 = 1_000_000;
 
-/// Runs `work` on a thread in strict mode; how many steps it had done when it ended or was killed.
-fn without_system_calls(work: impl FnOnce(&AtomicU64) + Send + 'static) -> u64 {
+/// Runs `work` on a thread, after `warm`, in strict mode; how many steps it had done when it ended or
+/// was killed.
+fn without_system_calls(
+    warm: impl FnOnce() + Send + 'static,
+    work: impl FnOnce(&AtomicU64) + Send + 'static,
+) -> u64 {
     let steps = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&steps);
     let thread = std::thread::spawn(move || {
+        warm();
         // SAFETY: both calls concern this thread alone. It ends by the bare exit system call, as
         // Rust's own way out of a thread makes others; what it owned is leaked.
         unsafe {
@@ -69,26 +74,36 @@ fn reads_make_no_system_call() {
         let cell = table.cell(7, "c").unwrap();
         let mut row = Row::default();
         assert!(table.read(1, &mut row).unwrap());
-        let done = without_system_calls(move |steps| {
-            for i in 0..READS {
-                let key = (i * 7919 % 10_000) as i64;
-                let found = table.get(key).unwrap().unwrap();
-                assert_eq!(found.get_at::<i64>(3).unwrap(), key);
-                assert!(table.read(key, &mut row).unwrap());
-                assert_eq!(cell.i64().unwrap(), 7);
-                steps.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        let done = without_system_calls(
+            // A thread's first row gets the buffer that serves all its later ones.
+            {
+                let table = mirror.table("r").unwrap();
+                move || assert!(table.get(1).unwrap().is_some())
+            },
+            move |steps| {
+                for i in 0..READS {
+                    let key = (i * 7919 % 10_000) as i64;
+                    let found = table.get(key).unwrap().unwrap();
+                    assert_eq!(found.get_at::<i64>(3).unwrap(), key);
+                    assert!(table.read(key, &mut row).unwrap());
+                    assert_eq!(cell.i64().unwrap(), 7);
+                    steps.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+        );
         assert_eq!(done, READS, "the kernel killed the reader at its first system call");
     });
 }
 
 #[test]
 fn the_trap_works() {
-    let done = without_system_calls(|steps| {
-        steps.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(Duration::from_nanos(1));
-        steps.fetch_add(1, Ordering::Relaxed);
-    });
+    let done = without_system_calls(
+        || (),
+        |steps| {
+            steps.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_nanos(1));
+            steps.fetch_add(1, Ordering::Relaxed);
+        },
+    );
     assert_eq!(done, 1);
 }
