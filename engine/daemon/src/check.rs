@@ -24,6 +24,7 @@ use shmirror_store::{LogReader, Snapshot, StoreError, StoredRow};
 use zerocopy::IntoBytes;
 
 use crate::apply::reject::show_values;
+use crate::apply::{Reject, Sequences};
 use crate::exchange::Post;
 use crate::pipeline::mail::PipelineMail;
 use crate::readers::Readers;
@@ -51,6 +52,8 @@ pub(crate) struct Boundary {
     pub rows: HashMap<u64, Fingerprint>,
     /// Rows of tables that had other shapes before, whole: the store may have them in one of these.
     pub images: HashMap<u64, Image>,
+    /// The greatest id that each AUTOINCREMENT table gave, in the working copy.
+    pub sequences: Result<Sequences, Reject>,
 }
 
 /// What is compared of a row.
@@ -94,7 +97,7 @@ pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>) -> Answer {
     let Ok(Part::Boundary(boundary)) = parts.recv() else {
         return refused(RefuseCode::Stopping, "the daemon is stopping".to_owned());
     };
-    let Boundary { reader, revision, catalogue, rows, images } = *boundary;
+    let Boundary { reader, revision, catalogue, rows, images, sequences } = *boundary;
     let (mut reader, pinned) = match reader {
         Ok(reader) => (reader, Ok(())),
         Err((reader, error)) => (reader, Err(error)),
@@ -109,6 +112,7 @@ pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>) -> Answer {
         Err(error) => return refused(RefuseCode::Internal, error.to_string()),
     };
     comparison.finish_store();
+    comparison.sequences(&found, sequences);
     comparison.working(&parts);
     Answer::Text(comparison.report(revision, &found).to_string())
 }
@@ -184,6 +188,21 @@ impl<'a> Comparison<'a> {
     fn finish_store(&mut self) {
         for (birth, row) in std::mem::take(&mut self.left) {
             self.differs(row.table, json!(birth), "in shared memory, not in the store");
+        }
+    }
+
+    /// An id that the store knows as given must not be given again by the working copy.
+    fn sequences(&mut self, found: &Snapshot, working: Result<Sequences, Reject>) {
+        let working = match working {
+            Ok(working) => working,
+            Err(error) => return self.differs(0, Json::Null, &error.to_string()),
+        };
+        for (table, last) in &found.sequences {
+            let has = working.iter().find(|(id, _)| id == table).map_or(0, |(_, last)| *last);
+            if has < *last {
+                let what = "the working copy would give ids again that the store knows as given";
+                self.differs(*table, Json::Null, what);
+            }
         }
     }
 

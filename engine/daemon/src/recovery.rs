@@ -50,6 +50,7 @@ pub(crate) fn recover(
     let (mut store, recovered) = Store::open(&config.data, options)?;
     opened()?;
     let Recovered { instance, catalogue, newest_revision, next_birth, generation, .. } = recovered;
+    let sequences = recovered.sequences;
     let catalogue = Arc::new(catalogue);
     let reserve = config.segment.reserve.unwrap_or_else(default_reserve);
     let mut segment = SegmentWriter::create(instance, generation, reserve)?;
@@ -61,7 +62,8 @@ pub(crate) fn recover(
     for def in &catalogue.tables {
         with_room(&mut segment, |s| s.create_table(def, 0), grow)?;
     }
-    let working = WorkingCopy::new(&catalogue)?;
+    let mut working = WorkingCopy::new(&catalogue)?;
+    working.load_sequences(&sequences);
     let part = SegmentPart {
         segment: &mut segment,
         catalogue: &catalogue,
@@ -70,6 +72,10 @@ pub(crate) fn recover(
         past: HashMap::new(),
     };
     let working = load(&mut store, working, part)?;
+    if **working.sequences() != *sequences {
+        // A store from before it had them: what follows from the rows holds from now on.
+        store.keep_sequences(working.sequences())?;
+    }
     if let Some(pages) = config.store.max_pages {
         store.limit_pages(pages)?;
     }

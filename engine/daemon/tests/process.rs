@@ -154,6 +154,44 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn an_autoincrement_id_is_never_given_twice() {
+    let place = Place::new();
+    let socket = place.dir.path().join("s");
+    let id_of = |client: &Client, sql: &str| {
+        let (revision, rows) = client.rows(&client.lane(), sql);
+        (revision, rows[0][0].clone())
+    };
+    const NEXT: &str = "INSERT INTO t(v) VALUES('new') RETURNING id";
+    let served = Served::start(&place.data(), &socket);
+    let client = Client::attach(&socket);
+    let lane = client.lane();
+    lane.sql("CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT)");
+    lane.insert("t", &[(1, "a"), (2, "b"), (3, "c")]);
+    lane.sql("DELETE FROM t WHERE id = 3");
+    assert!(!served.signal(Signal::KILL).success());
+
+    let served = Served::start(&place.data(), &socket);
+    let client = Client::attach(&socket);
+    let (revision, id) = id_of(&client, NEXT);
+    assert_eq!(id, Value::Integer(4));
+    // A transaction that leaves nothing behind has no revision, and its id is used all the same.
+    let lane = client.lane();
+    let sql = "INSERT INTO t(id) VALUES(70); DELETE FROM t WHERE id = 70";
+    assert_eq!(lane.sql(sql), revision);
+    let copy = place.dir.path().join("copy.db");
+    client.json(&Call::Backup(copy.to_str().unwrap().to_owned()));
+    assert!(!served.signal(Signal::KILL).success());
+
+    for data in [place.data(), copy] {
+        let served = Served::start(&data, &socket);
+        let client = Client::attach(&socket);
+        assert_eq!(client.json(&Call::Check)["ok"], true);
+        assert_eq!(id_of(&client, NEXT), (revision + 1, Value::Integer(71)));
+        assert!(served.signal(Signal::TERM).success());
+    }
+}
+
+#[test]
 fn what_cannot_be_served_is_refused_and_left_alone() {
     let place = Place::new();
     let socket = place.dir.path().join("s");

@@ -30,6 +30,9 @@ pub struct Group<'a> {
     pub catalogue: Option<&'a Catalogue>,
     /// The birth that the next row gets.
     pub next_birth: u64,
+    /// Where one of them changed: the greatest id that each AUTOINCREMENT table ever gave, of all
+    /// such tables, by table id in rising order.
+    pub sequences: Option<&'a [(u32, i64)]>,
 }
 
 /// What a commit notes of a group's records.
@@ -68,6 +71,9 @@ impl Group<'_> {
             let bytes = self.records.len() * 8;
             return bad(format!("{bytes} bytes of records, at most {GROUP_BYTES} expected"));
         }
+        if !self.sequences.is_none_or(are_sound) {
+            return bad("its sequences are not in rising order of table ids".into());
+        }
         let mut revision = newest;
         let mut at = 0;
         for record in records(self.records) {
@@ -104,6 +110,11 @@ impl Group<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether sequences are as a store takes them: one for each table, in the order of their ids.
+pub(crate) fn are_sound(sequences: &[(u32, i64)]) -> bool {
+    sequences.is_sorted_by(|a, b| a.0 < b.0)
 }
 
 /// A group that was read and opened.

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub sealed_rows: u64,
     /// Sealed groups of the log opened.
     pub groups: u64,
+    /// For each AUTOINCREMENT table, by its id, the greatest id that it ever gave.
+    pub sequences: Vec<(u32, i64)>,
     /// The first faults, each naming its place. Empty in a sound store.
     pub faults: Vec<StoreError>,
     /// All faults.
@@ -84,7 +86,11 @@ impl LogReader {
         reading(&self.conn, &self.opener, || {
             let (conn, opener) = (&self.conn, &self.opener);
             let state = State::read(conn, opener)?;
-            let mut report = Snapshot { revision: state.newest, ..Snapshot::default() };
+            let mut report = Snapshot {
+                revision: state.newest,
+                sequences: state.sequences.to_vec(),
+                ..Snapshot::default()
+            };
             if let Err(error) = check_ends(conn, opener, &state) {
                 report.fault(error);
             }

@@ -5,6 +5,7 @@
 //! revisions twice.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -14,6 +15,9 @@ use crate::rowset::RowSet;
 use crate::seal::{Identity, Kind, Opener, Sealer};
 
 const WORDS: usize = 12;
+
+/// The greatest id that each AUTOINCREMENT table ever gave, by table id in rising order.
+pub(crate) type Sequences = Arc<[(u32, i64)]>;
 
 /// ```text
 /// word 0   newest       newest committed revision, 0 for none
@@ -26,7 +30,8 @@ const WORDS: usize = 12;
 ///      7   rows         rows in table `row`
 ///      8   rows_sum     their sum, see [`RowSet`]
 ///   9, 10  rows_key     key of the sum
-///     11   0
+///     11   sequences    how many there are
+///  12 ..   table id, and the greatest id that its AUTOINCREMENT key ever had, for each
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -38,6 +43,7 @@ pub(crate) struct State {
     pub generation: u64,
     pub catalogue: u64,
     pub rows: RowSet,
+    pub sequences: Sequences,
 }
 
 impl State {
@@ -52,6 +58,7 @@ impl State {
             generation: 0,
             catalogue: 0,
             rows: RowSet::empty(rows_key),
+            sequences: Arc::default(),
         }
     }
 
@@ -60,10 +67,15 @@ impl State {
         let blob = meta(conn, &opener.file, META_STATE)?;
         let mut buffer = Vec::new();
         let opened = opener.open(Place::State, None, &blob, &mut buffer)?;
-        let Ok(w) = <&[u64; WORDS]>::try_from(opened.body) else {
-            let what = format!("{} words, expected {WORDS}", opened.body.len());
+        let Some((w, rest)) = opened.body.split_first_chunk::<WORDS>() else {
+            let what = format!("{} words, expected {WORDS} or more", opened.body.len());
             return Err(opener.malformed(Place::State, what));
         };
+        if rest.len() as u64 != w[11].saturating_mul(2) {
+            let what = format!("{} words of {} sequences, expected 2 of each", rest.len(), w[11]);
+            return Err(opener.malformed(Place::State, what));
+        }
+        let sequence = |pair: &[u64]| (pair[0] as u32, pair[1] as i64);
         let state = Self {
             newest: w[0],
             next_birth: w[1],
@@ -73,6 +85,7 @@ impl State {
             generation: w[5],
             catalogue: w[6],
             rows: RowSet { rows: w[7], sum: w[8], key: [w[9], w[10]] },
+            sequences: rest.chunks_exact(2).map(sequence).collect(),
         };
         let sound = state.checkpoint <= state.newest
             && state.log_first >= 1
@@ -104,10 +117,15 @@ impl State {
             self.rows.sum,
             self.rows.key[0],
             self.rows.key[1],
-            0,
+            self.sequences.len() as u64,
         ];
+        let sequences: Vec<u64> = self
+            .sequences
+            .iter()
+            .flat_map(|&(table, last)| [u64::from(table), last as u64])
+            .collect();
         let identity = Identity { kind: Kind::State, table: 0, place: 0, revision: self.newest };
-        sealer.seal(&identity, &[&words], buffer)?;
+        sealer.seal(&identity, &[&words, &sequences], buffer)?;
         let file: &Path = &sealer.opener.file;
         set_meta(conn, file, META_STATE, buffer)
     }

@@ -19,7 +19,7 @@ use crate::directory::{self, KEY_FILE, Lock, STORE_FILE};
 use crate::error::{StoreError, sqlite};
 use crate::examine::{Examination, open_seals, read_catalogue};
 use crate::format::{META_CATALOGUE, set_meta};
-use crate::group::{Group, Noted};
+use crate::group::{Group, Noted, are_sound};
 use crate::key_file::KeyFile;
 use crate::keys::KeyProvider;
 use crate::live::Live;
@@ -78,6 +78,8 @@ pub struct Recovered {
     pub new: bool,
     /// Rows in the checkpoint: a hint of how many there are in all.
     pub rows_hint: u64,
+    /// For each AUTOINCREMENT table, by its id, the greatest id that it ever gave.
+    pub sequences: Vec<(u32, i64)>,
 }
 
 /// Figures of an open store.
@@ -152,6 +154,7 @@ impl Store {
             generation: state.generation + 1,
             new,
             rows_hint: state.rows.rows,
+            sequences: state.sequences.to_vec(),
             catalogue,
         };
         let tables = recovered.catalogue.tables.iter().map(|t| t.id).collect();
@@ -220,6 +223,9 @@ impl Store {
         if archive.is_some() {
             state.catalogue = group.last_revision;
         }
+        if let Some(sequences) = group.sequences {
+            state.sequences = sequences.into();
+        }
 
         let (path, sealer, blob) = (&self.path, &mut self.sealer, &mut self.blob);
         let doing = "committing a group";
@@ -251,6 +257,34 @@ impl Store {
             self.tables = tables;
         }
         Ok(())
+    }
+
+    /// Makes sequences durable that changed without a row: a transaction that inserts rows and deletes
+    /// them again has no record and no revision, but the ids that it used stay used.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]; the sequences are as they were then.
+    pub fn keep_sequences(&mut self, sequences: &[(u32, i64)]) -> Result<(), StoreError> {
+        let Some(live) = self.live.as_mut() else { return Err(StoreError::NotRecovered) };
+        if !are_sound(sequences) {
+            let (first, last) = (self.state.newest, self.state.newest);
+            let what = "its sequences are not in rising order of table ids".into();
+            return Err(StoreError::BadGroup { first, last, what });
+        }
+        let mut state = self.state.clone();
+        state.sequences = sequences.into();
+        let (sealer, blob) = (&mut self.sealer, &mut self.blob);
+        live.transaction(&self.path, "keeping sequences", self.options.synchronous, |conn| {
+            state.write(conn, sealer, blob)
+        })?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// For each AUTOINCREMENT table, by its id, the greatest id that it ever gave, as last made
+    /// durable.
+    pub fn sequences(&self) -> &[(u32, i64)] {
+        &self.state.sequences
     }
 
     /// A reader of the log beside this writer, for any other thread.

@@ -88,6 +88,7 @@ fn figures() {
             records: &words,
             catalogue: None,
             next_birth: birth,
+            sequences: None,
         };
         let begun = Instant::now();
         store.commit(&group).unwrap();
@@ -150,6 +151,7 @@ fn figures() {
             records: &words,
             catalogue: None,
             next_birth: birth,
+            sequences: None,
         };
         let one = Instant::now();
         store.commit(&group).unwrap();

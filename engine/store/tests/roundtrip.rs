@@ -95,6 +95,7 @@ fn commits_before_loading_are_refused_and_bad_groups_always() {
         ("cut record", Group { records: &good.records[..good.records.len() - 1], ..group }),
         ("birth counter back", Group { next_birth: 1, ..group }),
         ("elided", Group { records: &elided, ..group }),
+        ("sequences twice", Group { sequences: Some(&[(2, 1), (2, 3)]), ..group }),
     ];
     for (name, group) in bad {
         let refused = store.commit(&group);
@@ -266,4 +267,43 @@ fn snapshot(reader: &mut shmirror_store::LogReader) -> (shmirror_store::Snapshot
         rows.insert(row.birth, (row.table, row.revision, values));
     });
     (report.unwrap(), rows)
+}
+
+#[test]
+fn sequences_come_back_with_and_without_a_revision() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, recovered, _) = open(dir.path()).unwrap();
+    assert!(recovered.sequences.is_empty());
+    let mut model = Model::default();
+    model.commit(&mut store, &[vec![Change::Schema(vec![1, 2])]]);
+    let built = model.build(1, &[vec![put(1, 1, "one")]]);
+    let group = Group { sequences: Some(&[(1, 7), (2, i64::MAX)]), ..built.group() };
+    store.commit(&group).unwrap();
+    // A group that says nothing of them leaves them; so does a checkpoint.
+    model.put(&mut store, 1, "two");
+    checkpoint_all(&mut store);
+    drop(store);
+
+    let (mut store, recovered, _) = open(dir.path()).unwrap();
+    assert_eq!(recovered.sequences, [(1, 7), (2, i64::MAX)]);
+    let newest = recovered.newest_revision;
+    assert!(store.keep_sequences(&[(2, 1), (1, 1)]).is_err());
+    store.keep_sequences(&[(1, 9)]).unwrap();
+    assert_eq!(store.sequences(), [(1, 9)]);
+    let mut reader = store.reader().unwrap();
+    let copy = dir.path().join("copy");
+    reader.backup_to(&copy).unwrap();
+    let seen = reader.snapshot(|_| ()).unwrap();
+    assert_eq!((seen.fault_count, &seen.sequences[..]), (0, &[(1, 9)][..]));
+    drop((reader, store)); // not closed: as after kill -9
+
+    let (_store, recovered, rows) = open(dir.path()).unwrap();
+    assert_eq!((recovered.newest_revision, &recovered.sequences[..]), (newest, &[(1, 9)][..]));
+    model.assert_recovered(&recovered, &rows);
+
+    let restored = tempfile::tempdir().unwrap();
+    std::fs::copy(&copy, restored.path().join("store.db")).unwrap();
+    std::fs::copy(dir.path().join("key"), restored.path().join("key")).unwrap();
+    let (_store, recovered, _) = open(restored.path()).unwrap();
+    assert_eq!(recovered.sequences, [(1, 9)]);
 }

@@ -63,6 +63,10 @@ pub(crate) struct State {
     bytes: usize,
     fault: Option<Reject>,
     paused: bool,
+    /// An AUTOINCREMENT table got a row.
+    sequence_moved: bool,
+    /// A statement named `sqlite_sequence` to write it.
+    sequence_named: bool,
 }
 
 /// Capture of one connection.
@@ -126,6 +130,17 @@ impl State {
         self.rows.shrink_to(1 << 16);
         self.bytes = 0;
         self.fault = None;
+        (self.sequence_moved, self.sequence_named) = (false, false);
+    }
+
+    /// A statement writes `sqlite_sequence`.
+    pub fn name_sequence(&mut self) {
+        self.sequence_named = true;
+    }
+
+    /// Whether a sequence may have changed by a row, and by a statement that named it. Asked once.
+    pub fn take_sequenced(&mut self) -> (bool, bool) {
+        (std::mem::take(&mut self.sequence_moved), std::mem::take(&mut self.sequence_named))
     }
 
     /// While paused, changes are ours and not captured.
@@ -164,6 +179,7 @@ impl State {
         let columns = table.def.columns.len();
         match (number(1), arguments.len()) {
             (1, n) if n == 2 + columns => {
+                self.sequence_moved |= table.autoincrement;
                 let new = image_of(&table, arguments, 2)?;
                 let key = key_of(&table, &new)?;
                 self.record(&table, key, None, Some(new))

@@ -24,7 +24,7 @@ pub(crate) fn run(
         match &change.action {
             Action::Insert { columns, rows, on_conflict, if_revision } => {
                 let plan = plan(copy, &change.table, Kind::Insert(*on_conflict), columns)?;
-                copy.recursive(plan.recursive)?;
+                plan.enter(copy)?;
                 if let Some(wanted) = *if_revision {
                     let [row] = &rows[..] else {
                         return Err(malformed(
@@ -43,7 +43,7 @@ pub(crate) fn run(
             }
             Action::Update { key, columns, values, if_revision } => {
                 let plan = plan(copy, &change.table, Kind::Update, columns)?;
-                copy.recursive(plan.recursive)?;
+                plan.enter(copy)?;
                 check_count(&plan, values)?;
                 check_sizes(&plan, values)?;
                 check_key(&plan, key, *if_revision, revisions)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(
             }
             Action::Delete { key, if_revision } => {
                 let plan = plan(copy, &change.table, Kind::Delete, &[])?;
-                copy.recursive(plan.recursive)?;
+                plan.enter(copy)?;
                 check_key(&plan, key, *if_revision, revisions)?;
                 by_key(copy, &plan, &[], key)?;
             }

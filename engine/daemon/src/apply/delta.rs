@@ -9,6 +9,8 @@ use shmirror_shm::limits;
 use shmirror_shm::record::Operation;
 use shmirror_shm::request::ResultSet;
 
+use super::sequences::Sequences;
+
 /// Words that hold a bit for each column, the hidden rowid included.
 pub const CHANGED_WORDS: usize = (limits::COLUMNS + 1).div_ceil(64);
 
@@ -104,6 +106,9 @@ pub struct Applied {
     pub changes: Arc<Vec<RowDelta>>,
     /// Set where the schema changed. It ends its group.
     pub schema: Option<SchemaDelta>,
+    /// All sequences of AUTOINCREMENT keys, where one of them changed. That can be all that a request
+    /// did: an insert whose row it deletes again.
+    pub sequences: Option<Sequences>,
     /// Rows inserted, updated and deleted, those of triggers and cascades included.
     pub count: u64,
     /// Rows of SELECT and RETURNING, where they were wanted.

@@ -38,6 +38,7 @@ impl WorkingCopy {
             guard,
             capture,
             catalogue: Arc::new(catalogue.clone()),
+            sequences: super::Sequences::default(),
             plans: plan::Plans::default(),
             writers: Writers::default(),
             steps,
@@ -89,6 +90,7 @@ impl WorkingCopy {
             )
             .map_err(failed)?;
         self.check_catalogue()?;
+        self.finish_sequences()?;
         for def in &catalogue.tables {
             let table = self.capture.state().table(def.id);
             let table = table.ok_or(ApplyError::UnknownTable { found: def.id })?;

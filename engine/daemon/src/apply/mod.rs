@@ -20,6 +20,7 @@
 //! script          SQL text, statement by statement      delta             the net change, as told
 //! guard, replace  what a statement may do               schema            catalogue after DDL
 //! reject, foreign why not, in words                     load, rows        rows past the rules
+//! sequences       AUTOINCREMENT
 //! db, stmt        the layer on SQLite; unsafe is here   words             bare words of SQL
 //! ```
 
@@ -37,6 +38,7 @@ mod replace;
 pub(crate) mod rows;
 mod schema;
 pub(crate) mod script;
+pub(crate) mod sequences;
 mod stmt;
 pub(crate) mod tables;
 #[cfg(test)]
@@ -60,6 +62,7 @@ use words::Words;
 pub use delta::{Applied, CHANGED_WORDS, Changed, RowDelta, RowRevisions, SchemaDelta};
 pub use error::ApplyError;
 pub use reject::Reject;
+pub use sequences::Sequences;
 
 /// What one request may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,7 @@ impl Default for Budget {
 #[derive(Debug)]
 struct Group {
     before: Arc<Catalogue>,
+    sequences_before: Sequences,
     done: Vec<Arc<Vec<RowDelta>>>,
     has_schema: bool,
 }
@@ -101,6 +105,7 @@ pub struct WorkingCopy {
     guard: Guard,
     capture: Capture,
     catalogue: Arc<Catalogue>,
+    sequences: Sequences,
     plans: plan::Plans,
     writers: rows::Writers,
     steps: Steps,
@@ -153,7 +158,8 @@ impl WorkingCopy {
         }
         self.step(|s| s.begin, "beginning a group")?;
         let before = self.catalogue.clone();
-        self.group = Some(Group { before, done: Vec::new(), has_schema: false });
+        let sequences_before = self.sequences.clone();
+        self.group = Some(Group { before, sequences_before, done: Vec::new(), has_schema: false });
         Ok(())
     }
 
@@ -178,6 +184,7 @@ impl WorkingCopy {
             Some(_) => {}
         }
         let before = self.catalogue.clone();
+        let sequences = self.sequences.clone();
         self.capture.state().clear();
         self.step(|s| s.savepoint, "beginning a request")
             .map_err(|e| Reject::internal("applying a request", e))?;
@@ -204,6 +211,7 @@ impl WorkingCopy {
                 Ok(applied)
             }
             Err(reject) => {
+                self.sequences = sequences;
                 self.undo_request(&before);
                 if late && matches!(reject.code, RejectCode::TimeLimit | RejectCode::Internal) {
                     let message = format!(
@@ -247,6 +255,7 @@ impl WorkingCopy {
             self.step(|s| s.rollback, "rolling back a group")
         };
         self.set_catalogue(group.before);
+        self.sequences = group.sequences_before;
         // Back at the group's beginning, whatever broke within the group is undone.
         self.broken = done.is_err().then_some("a group could not be rolled back");
         done
@@ -302,6 +311,7 @@ impl WorkingCopy {
             let message = format!("at the end of the request: {}{keys}", reject::FOREIGN_KEY);
             return Err(Reject::new(RejectCode::ForeignKey, message));
         }
+        let sequences = self.settle_sequences(!Arc::ptr_eq(before, &self.catalogue))?;
         let changes = self.capture.state().drain()?;
         let schema = (!Arc::ptr_eq(before, &self.catalogue)).then(|| {
             let mut next = (*self.catalogue).clone();
@@ -310,7 +320,7 @@ impl WorkingCopy {
             schema_delta(before, &self.catalogue)
         });
         let count = changes.len() as u64;
-        Ok(Applied { changes: Arc::new(changes), schema, count, results })
+        Ok(Applied { changes: Arc::new(changes), schema, sequences, count, results })
     }
 
     /// Takes back what the failed request did.
@@ -356,7 +366,8 @@ impl WorkingCopy {
         }
         self.capture.state().pause(false);
         set_rules(&self.db, true)?;
-        done
+        done?;
+        self.redo_sequences()
     }
 
     fn set_catalogue(&mut self, catalogue: Arc<Catalogue>) {

@@ -9,10 +9,11 @@ use shmirror_shm::request::{OnConflict, RejectCode};
 
 use super::WorkingCopy;
 use super::db::{Kept, SqlError};
-use super::guard::Mode;
+use super::guard::{Mode, Notes};
 use super::reject::Reject;
 use super::replace::{check_replace, replaces};
 use super::schema::ROWID;
+use super::sequences::writes_sequence;
 use super::tables::{Table, rowid_alias};
 
 /// Most plans kept at one time.
@@ -45,6 +46,18 @@ pub(super) struct Plan {
     pub probes_first: bool,
     /// Compiled with recursive triggers, as it may replace rows.
     pub recursive: bool,
+    /// A trigger of it writes `sqlite_sequence`.
+    sequence: bool,
+}
+
+impl Plan {
+    /// To be called before its statements run.
+    pub fn enter(&self, copy: &WorkingCopy) -> Result<(), Reject> {
+        if self.sequence {
+            copy.capture.state().name_sequence();
+        }
+        copy.recursive(self.recursive)
+    }
 }
 
 /// The plans of a working copy.
@@ -129,15 +142,16 @@ fn make(copy: &mut WorkingCopy, name: &str, kind: Kind, given: &[String]) -> Res
     let mut recursive = kind == Kind::Insert(OnConflict::Replace);
     copy.recursive(recursive)?;
     let mut made = compile(copy, name, &first, &second)?;
-    if !recursive && replaces(&copy.catalogue, &made.2, &made.3) {
+    if !recursive && replaces(&copy.catalogue, &made.notes.written, &made.notes.programs) {
         recursive = true;
         copy.recursive(true)?;
         made = compile(copy, name, &first, &second)?;
     }
     if recursive {
         let by_statement = kind == Kind::Insert(OnConflict::Replace);
-        check_replace(&copy.catalogue, &made.3, by_statement)?;
+        check_replace(&copy.catalogue, &made.notes.programs, by_statement)?;
     }
+    let sequence = writes_sequence(&made.notes);
     Ok(Plan {
         given_table: name.to_owned(),
         given_columns: given.to_vec(),
@@ -145,14 +159,19 @@ fn make(copy: &mut WorkingCopy, name: &str, kind: Kind, given: &[String]) -> Res
         table,
         columns,
         key_at,
-        first: made.0,
-        second: made.1,
+        first: made.first,
+        second: made.second,
         probes_first,
         recursive,
+        sequence,
     })
 }
 
-type Compiled = (Kept, Option<Kept>, Vec<String>, Vec<String>);
+struct Compiled {
+    first: Kept,
+    second: Option<Kept>,
+    notes: Notes,
+}
 
 fn compile(
     copy: &mut WorkingCopy,
@@ -168,7 +187,7 @@ fn compile(
     });
     let (first, second) =
         made.map_err(|e| copy.refuse(&e, &format!("change of table \"{name}\""), &[]))?;
-    Ok((first, second, notes.written, notes.programs))
+    Ok(Compiled { first, second, notes })
 }
 
 /// A table without a key also takes `rowid`, by any of SQLite's names for it.

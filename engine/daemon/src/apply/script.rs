@@ -12,6 +12,7 @@ use super::guard::{Guard, Mode, Notes};
 use super::reject::Reject;
 use super::replace::{check_replace, replaces};
 use super::schema::{Evolution, evolve};
+use super::sequences::writes_sequence;
 use super::stmt::Stmt;
 use super::tables::Table;
 use super::words::{Words, has_keyword};
@@ -74,6 +75,9 @@ fn statement(
     let guard = copy.guard.clone();
     let (mut stmt, used, mut notes) = prepare(&copy.db, &guard, place)?;
     let text = text.get(..used).unwrap_or(text);
+    if writes_sequence(&notes) {
+        copy.capture.state().name_sequence();
+    }
     if copy.behind && stmt.is_some() && !notes.only_creates() {
         drop(stmt);
         catch_up(copy)?;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use shmirror_shm::catalogue::{ColumnDef, Generated, TableDef};
+use shmirror_shm::catalogue::{ColumnDef, Generated, KeyKind, TableDef};
 use shmirror_shm::key::KeyPart;
 
 use super::guard::CAPTURE;
+use super::words::has_keyword;
 
 /// One table, ready for SQL.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Table {
     pub parts: Vec<KeyPart>,
     /// Each column of the image as SQL names it.
     pub sql_columns: Vec<String>,
+    /// Its key is AUTOINCREMENT.
+    pub autoincrement: bool,
 }
 
 /// `name` as an SQL identifier.
@@ -46,7 +49,8 @@ impl Table {
             .filter_map(|&i| Some((usize::from(i), def.columns.get(usize::from(i))?)))
             .map(|(i, column)| KeyPart::of(i, column))
             .collect();
-        Self { parts, sql_columns, def }
+        let autoincrement = def.key == KeyKind::Integer && has_keyword(&def.sql, "AUTOINCREMENT");
+        Self { parts, sql_columns, autoincrement, def }
     }
 
     /// `main."name"`.

@@ -89,7 +89,7 @@ impl Pipeline {
             let applied = self.working.apply(&request, &seen, &budget)?;
             Ok(self.take_changes(applied, &origin, group))
         });
-        if group.newest == origin.revision {
+        if group.newest == origin.revision || group.sequences.is_some() {
             group.first_change.get_or_insert(group.verdicts.len());
         }
         group.verdicts.push(Verdict { lane, ticket, uid, outcome });
@@ -108,6 +108,9 @@ impl Pipeline {
         group: &mut Group,
     ) -> Accepted {
         let mut last = None;
+        if applied.sequences.is_some() {
+            group.sequences = applied.sequences;
+        }
         if let Some(schema) = applied.schema {
             last = Some(group.records.len());
             match schema.catalogue.to_bytes() {

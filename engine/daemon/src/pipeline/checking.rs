@@ -39,7 +39,8 @@ impl Pipeline {
             });
         }
         let (revision, catalogue) = (self.newest_revision, self.catalogue.clone());
-        let boundary = Boundary { reader, revision, catalogue, rows, images };
+        let sequences = self.working.sequences_now();
+        let boundary = Boundary { reader, revision, catalogue, rows, images, sequences };
         // A worker that gave up takes nothing more.
         if to.send(Part::Boundary(Box::new(boundary))).is_ok() {
             let tables = self.catalogue.tables.iter().map(|t| t.id).collect();

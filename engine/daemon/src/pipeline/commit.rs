@@ -31,6 +31,13 @@ impl Pipeline {
     pub(super) fn commit(&mut self, prepared: Prepared) -> Result<Committed, Refused> {
         let (group, reserved) = prepared.into_parts();
         if group.is_unchanged() {
+            // Ids that were used and whose rows went again have no revision, but stay used.
+            let kept = group.sequences.as_deref().map_or(Ok(()), |s| self.store.keep_sequences(s));
+            if let Err(error) = kept {
+                tracing::error!(%error, revision = group.base, "keeping sequences failed");
+                self.give_back(reserved);
+                return Err(self.refuse(group, Refusal::store(&error)));
+            }
             self.settle_working_copy();
             return Ok(Committed { group, reserved });
         }
@@ -41,6 +48,7 @@ impl Pipeline {
             records: &group.records,
             catalogue: group.schema.as_ref().map(|s| &*s.catalogue),
             next_birth: group.next_birth,
+            sequences: group.sequences.as_deref(),
         });
         if let Err(error) = durable {
             tracing::error!(%error, first = group.base + 1, last = group.newest, "commit failed");

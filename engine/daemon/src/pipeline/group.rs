@@ -12,7 +12,7 @@ use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, RowRecord};
 use shmirror_shm::request::ResultSet;
 use shmirror_shm::snapshot::RowChange;
 
-use crate::apply::{Reject, RowDelta, SchemaDelta};
+use crate::apply::{Reject, RowDelta, SchemaDelta, Sequences};
 use crate::refusal::Refusal;
 
 /// What became of one request.
@@ -63,6 +63,8 @@ pub(super) struct Group {
     pub first_change: Option<usize>,
     /// The change of schema; it ends its group.
     pub schema: Option<SchemaDelta>,
+    /// The sequences of AUTOINCREMENT keys, where a transaction changed one: with a revision or not.
+    pub sequences: Option<Sequences>,
     /// Why the group as a whole cannot go on, where it cannot.
     pub poison: Option<Refusal>,
     rows: Vec<Row>,
@@ -80,6 +82,7 @@ impl Group {
             verdicts: Vec::new(),
             first_change: None,
             schema: None,
+            sequences: None,
             poison: None,
             rows: Vec::new(),
             index: HashMap::new(),

@@ -18,6 +18,7 @@ impl Pipeline {
             });
             loaded?;
         }
+        working.load_sequences(self.store.sequences());
         working.finish_load()?;
         self.working = working;
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use shmirror_shm::catalogue::Catalogue;
-use shmirror_shm::request::{ResultSet, SqlRequest};
+use shmirror_shm::request::{RejectCode, ResultSet, SqlRequest};
 
 use super::direct::Scanned;
 use super::source::TableSource;
@@ -14,6 +14,7 @@ use crate::apply::db::{Db, SqlError};
 use crate::apply::guard::{self, Guard, Notes};
 use crate::apply::reject::Reject;
 use crate::apply::rows::Writers;
+use crate::apply::sequences::reads_sequence;
 use crate::apply::tables::Table;
 use crate::apply::{ApplyError, Budget};
 
@@ -66,6 +67,10 @@ impl Engine for Copied {
 
     fn ready(&mut self, notes: &Notes) -> Result<(), Stop> {
         let own = |e: ApplyError| Reject::internal("copying a table for a query", e);
+        if reads_sequence(notes) {
+            let why = "sqlite_sequence is not mirrored; a request, as against a query, can read it";
+            return Err(Reject::new(RejectCode::NotAllowed, why).into());
+        }
         let catalogue = self.source.catalogue().clone();
         for def in notes.read.iter().filter_map(|name| catalogue.table(name)) {
             if !self.filled.insert(def.id) {
@@ -77,10 +82,7 @@ impl Engine for Copied {
             for row in (0..rows.len()).filter_map(|at| rows.row(at)) {
                 self.writers.write(&mut self.db, &table, def.shape, &row.image).map_err(|e| {
                     if self.guard.is_late() {
-                        Reject::new(
-                            shmirror_shm::request::RejectCode::TimeLimit,
-                            "the query took too long",
-                        )
+                        Reject::new(RejectCode::TimeLimit, "the query took too long")
                     } else {
                         own(e)
                     }

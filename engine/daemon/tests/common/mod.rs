@@ -102,6 +102,16 @@ impl Client {
         Lane { producer }
     }
 
+    /// Runs SQL that must commit and yield rows; its revision and the rows of its first statement.
+    pub fn rows(&self, lane: &Lane, sql: &str) -> (u64, Vec<Vec<Value>>) {
+        let ticket = lane.submit(&sql_request(sql));
+        let outcome = lane.outcome(ticket).unwrap();
+        assert!(outcome.committed, "{sql}: {}", outcome.message);
+        let call = Call::Result { lane: lane.producer.lane_id(), ticket };
+        let Answer::Rows { mut sets, .. } = self.call(&call).unwrap().0 else { panic!("no rows") };
+        (outcome.revision, sets.remove(0).rows)
+    }
+
     pub fn events(&self) -> EventsReader {
         let (answer, mut fds) = self.call(&Call::Events).unwrap();
         let Answer::Events { bytes, .. } = answer else { panic!("{answer:?}") };

@@ -101,6 +101,7 @@ impl Built {
             records: &self.records,
             catalogue: self.catalogue.as_ref(),
             next_birth: self.next_birth,
+            sequences: None,
         }
     }
 }

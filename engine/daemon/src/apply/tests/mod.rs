@@ -8,6 +8,7 @@ mod ddl;
 mod groups;
 mod property;
 mod rejects;
+mod sequences;
 
 use std::collections::{BTreeMap, HashMap};
 
