@@ -18,7 +18,7 @@ test-unit: build  ## unit, property and multi-process tests
 	$(CARGO) test --workspace --locked
 
 test-loom:  ## the models of latch and lanes
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib loom
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib
 
 bench: build  ## the figures of this machine, beside what they must reach
 	target/release/shmirror bench
