@@ -81,6 +81,8 @@ pub(crate) struct Core {
     /// One thread at a time swaps segments.
     renewing: Mutex<()>,
     up: AtomicBool,
+    /// The keeper is asking a daemon, which may take seconds to answer.
+    reaching: AtomicBool,
     /// For calls that take long; made when first needed.
     asking: Mutex<Option<Arc<Connection>>>,
 }
@@ -101,6 +103,7 @@ impl Core {
             current: Swap::new(first),
             renewing: Mutex::new(()),
             up: AtomicBool::new(true),
+            reaching: AtomicBool::new(false),
             asking: Mutex::new(None),
         })
     }
@@ -199,6 +202,11 @@ impl Core {
         self.current.store(next);
     }
 
+    /// Whether the keeper is asking a daemon, so that it may take seconds to end.
+    pub(crate) fn is_reaching(&self) -> bool {
+        self.reaching.load(Ordering::Relaxed)
+    }
+
     /// The keeper's work, until `stop` becomes readable.
     pub(crate) fn keep(&self, stop: &OwnedFd) {
         loop {
@@ -218,7 +226,11 @@ impl Core {
             self.up.store(false, Ordering::Relaxed);
             tracing::info!("the daemon is away; reading goes on with what was published last");
             let mut pause = BACKOFF.0;
-            while let Err(error) = self.reattach() {
+            loop {
+                self.reaching.store(true, Ordering::Relaxed);
+                let done = self.reattach();
+                self.reaching.store(false, Ordering::Relaxed);
+                let Err(error) = done else { break };
                 tracing::trace!(%error, "not attached");
                 if wait(stop, None, pause) {
                     return;

@@ -10,7 +10,6 @@ use crate::row::Row;
 /// One thing that a subscriber is told, in the order of revisions.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "nearly every event is a change")]
 pub enum Event {
     /// A row was inserted, updated or deleted.
     Change(ChangeEvent),

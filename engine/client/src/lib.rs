@@ -110,7 +110,9 @@ mod json;
 mod lane;
 mod memfd;
 mod mirror;
+mod nearby;
 mod options;
+mod position;
 mod producer;
 mod render;
 mod resolve;
@@ -118,6 +120,8 @@ mod row;
 mod scan;
 mod schema;
 mod ser;
+mod ser_bytes;
+mod shared;
 mod subscriber;
 mod swap;
 mod table;
@@ -150,3 +154,17 @@ pub use subscriber::{Subscriber, SubscriberBuilder};
 pub use table::Table;
 pub use ticket::Ticket;
 pub use transaction::Transaction;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_go_where_the_documentation_says() {
+        fn shared<T: Send + Sync>() {}
+        fn sent<T: Send>() {}
+        shared::<(Mirror, Table, Cell, Producer, Ticket, Transaction, Row, Scan)>();
+        shared::<(Error, Event, Options)>();
+        sent::<(Subscriber, History)>();
+    }
+}

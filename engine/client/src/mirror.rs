@@ -69,12 +69,16 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // In a forked child there is no keeper to wait for, and the eventfd is the parent's too.
+        let keeper = self.keeper.take();
         if self.core.same_process().is_err() {
-            return;
+            // A forked child has no keeper, and the eventfd is the parent's too.
+            return std::mem::forget(keeper);
         }
         let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
-        if let Some(keeper) = self.keeper.take() {
+        // One that waits for a daemon's answer ends by itself when that comes, or does not.
+        if let Some(keeper) = keeper
+            && !self.core.is_reaching()
+        {
             // A panic of the keeper's has been printed; there is nothing more to do about it here.
             let _ = keeper.join();
         }

@@ -1,31 +1,25 @@
 //! The writing side: transactions go into the requests lane, outcomes come back.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use shmirror_shm::archive;
-use shmirror_shm::lane::{RequestKind, SubmitError, WaitError};
 use shmirror_shm::limits;
 use shmirror_shm::request::{Action, Change, OnConflict, Request, ResultSet, SqlRequest};
 use shmirror_shm::value::Value;
-use shmirror_shm::wire::ROLE_PRODUCER;
 
-use crate::connection::{BACKOFF, Connection, Place as Daemon, same_process};
+use crate::connection::Place as Daemon;
 use crate::error::Error;
 use crate::into_key::IntoKey;
-use crate::lane::{Payload, Place, Session, Submitted};
+use crate::lane::Payload;
 use crate::options::Options;
+use crate::shared::Shared;
 use crate::ticket::Ticket;
 use crate::transaction::{Transaction, rows_action};
 
 /// How long a producer waits where the program says nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two attempts at a full lane: first, and most.
-const FULL_PAUSE: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(1));
-
 /// What a transaction came to: all of it is durable, and visible to every reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
@@ -74,16 +68,7 @@ impl Producer {
     /// # Errors
     /// [`Error::NoDaemon`], [`Error::Denied`], [`Error::Layout`], [`Error::SocketPathTooLong`].
     pub fn attach(options: &Options) -> Result<Self, Error> {
-        let daemon = Daemon::of(options)?;
-        let connection = Connection::open(&daemon, ROLE_PRODUCER, options.attach_time())?;
-        let session = Arc::new(Session::attach(Arc::new(connection))?);
-        let state = State { session, under_way: VecDeque::new() };
-        let shared = Shared {
-            daemon,
-            pid: std::process::id(),
-            state: Mutex::new(state),
-            recovering: Mutex::new(()),
-        };
+        let shared = Shared::attach(Daemon::of(options)?, options.attach_time())?;
         Ok(Self { shared: Arc::new(shared), timeout: TIMEOUT })
     }
 
@@ -194,7 +179,7 @@ impl Producer {
 
     /// Whether the daemon is there and takes requests. One system call.
     pub fn is_live(&self) -> bool {
-        self.shared.same_process().is_ok() && self.shared.state().session.is_usable()
+        self.shared.is_usable()
     }
 
     fn submit_sql(&self, sql: &str, params: &[Value], want_rows: bool) -> Result<Ticket, Error> {
@@ -259,156 +244,4 @@ fn no_nan(change: &Change) -> Result<(), Error> {
         column: columns.get(at).cloned(),
         message: "found NaN, expected a number (SQL would make it NULL)".to_owned(),
     })
-}
-
-/// What all clones of a producer share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    daemon: Daemon,
-    pid: u32,
-    state: Mutex<State>,
-    /// One thread at a time reattaches.
-    recovering: Mutex<()>,
-}
-
-#[derive(Debug)]
-struct State {
-    session: Arc<Session>,
-    /// Requests whose fate may not be known yet, in the order of their submission.
-    under_way: VecDeque<Arc<Submitted>>,
-}
-
-impl State {
-    /// Takes the outcomes that are there, so that they do not expire while nobody asks.
-    fn reap(&mut self) {
-        while self.under_way.front().is_some_and(|request| request.look()) {
-            self.under_way.pop_front();
-        }
-    }
-}
-
-impl Shared {
-    /// That this is the process that attached. To be asked before any lock: a child must not wait for
-    /// one that a thread of its parent held.
-    pub(crate) fn same_process(&self) -> Result<(), Error> {
-        same_process(self.pid)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a request into the lane. Without a deadline: now or not at all.
-    fn submit(&self, payload: Payload, deadline: Option<Instant>) -> Result<Arc<Submitted>, Error> {
-        self.same_process()?;
-        let until = deadline.unwrap_or_else(Instant::now);
-        let mut pause = FULL_PAUSE.0;
-        loop {
-            let (session, error) = {
-                let mut state = self.state();
-                state.reap();
-                let session = state.session.clone();
-                match session.lane.try_submit(RequestKind::REQUEST, &payload.bytes) {
-                    Ok(ticket) => {
-                        let request = Submitted::new(payload, session, ticket);
-                        let request = Arc::new(request);
-                        state.under_way.push_back(request.clone());
-                        return Ok(request);
-                    }
-                    Err(error) => (session, error),
-                }
-            };
-            match error {
-                SubmitError::Full { .. } if Instant::now() >= until => {
-                    return Err(Error::Full { message: error.to_string() });
-                }
-                SubmitError::Full { .. } if session.is_usable() => {
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(FULL_PAUSE.1);
-                }
-                SubmitError::Full { .. } | SubmitError::Retired { .. } => self.recover(until)?,
-                SubmitError::TooLarge { found, allowed } => {
-                    let size = |n| usize::try_from(n).unwrap_or(usize::MAX);
-                    let (found, allowed) = (size(found), size(allowed));
-                    return Err(Error::TooLarge { what: "transaction", found, allowed });
-                }
-                SubmitError::TimedOut if Instant::now() < until => {}
-                SubmitError::TimedOut => {
-                    return Err(Error::Full { message: error.to_string() });
-                }
-                // Its holder is stopped, or somebody scribbled over it.
-                SubmitError::LockStuck { .. } | SubmitError::Corrupt { .. } => {
-                    session.retire()?;
-                    self.recover(until)?;
-                }
-                error => return Err(Error::Protocol(error.to_string())),
-            }
-        }
-    }
-
-    /// Why there was no outcome, and what to do about it. `Ok`: look again.
-    pub(crate) fn no_outcome(
-        &self,
-        request: &Submitted,
-        session: &Arc<Session>,
-        ticket: u64,
-        error: WaitError,
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        match error {
-            WaitError::TimedOut => {
-                Err(Error::TimedOut { what: format!("the outcome of ticket {ticket}") })
-            }
-            WaitError::Expired => {
-                request.expire(session, ticket);
-                Ok(())
-            }
-            // The daemon is gone, or the lane was retired before it took the request.
-            _ => self.recover(deadline),
-        }
-    }
-
-    /// Reattaches where that is needed, and finds out about everything that was under way.
-    pub(crate) fn recover(&self, deadline: Instant) -> Result<(), Error> {
-        self.same_process()?;
-        let _one = self.recovering.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pause = BACKOFF.0;
-        loop {
-            let error = match self.try_recover(deadline) {
-                Ok(()) => return Ok(()),
-                Err(e @ (Error::NoDaemon { .. } | Error::Denied { .. } | Error::Layout { .. })) => {
-                    return Err(e);
-                }
-                Err(error) => error,
-            };
-            if Instant::now() + pause >= deadline {
-                return Err(error);
-            }
-            thread::sleep(pause);
-            pause = (pause * 2).min(BACKOFF.1);
-        }
-    }
-
-    fn try_recover(&self, deadline: Instant) -> Result<(), Error> {
-        let present = self.state().session.clone();
-        let fresh = if present.is_usable() {
-            present
-        } else {
-            let connection = if present.connection.is_up() {
-                present.connection.clone()
-            } else {
-                let left = deadline.saturating_duration_since(Instant::now());
-                Arc::new(Connection::open(&self.daemon, ROLE_PRODUCER, left)?)
-            };
-            Arc::new(Session::attach(connection)?)
-        };
-        // Held throughout, so that what is submitted meanwhile comes after what was before.
-        let mut state = self.state();
-        for request in &state.under_way {
-            request.recover(&fresh, deadline)?;
-        }
-        state.session = fresh;
-        state.under_way.retain(|r| matches!(r.place(), Place::UnderWay(..)));
-        Ok(())
-    }
 }

@@ -9,7 +9,8 @@ use shmirror_shm::wire::{Answer, Call};
 use crate::connection::CALL;
 use crate::error::Error;
 use crate::lane::{Fate, Place, Submitted};
-use crate::producer::{Commit, Shared};
+use crate::producer::Commit;
+use crate::shared::Shared;
 
 /// The claim on the outcome of a request that was submitted.
 ///
@@ -102,7 +103,9 @@ impl Ticket {
             return Ok(Vec::new());
         }
         let call = Call::Result { lane: session.id(), ticket };
-        match session.connection.call(&call, CALL, "fetching result rows") {
+        // Rows belong to the lane, so any connection of this user gets them.
+        let connection = self.shared.connection(&session);
+        match connection.call(&call, CALL, "fetching result rows") {
             Ok((Answer::Rows { sets, .. }, _)) => Ok(sets),
             Err(Error::Refused { .. } | Error::Disconnected { .. }) => {
                 Err(Error::ResultLost { revision })
