@@ -152,6 +152,17 @@ impl Region {
         Ok(locked)
     }
 
+    /// Gives the memory of a range back, for everybody who maps it: it reads as zeros from now on, and
+    /// who writes there takes new memory. Where it was created for clients to write only.
+    ///
+    /// # Errors
+    /// What the system refuses; a region that is sealed against new writers.
+    pub fn give_back(&self, offset: u64, len: u64) -> Result<(), ShmError> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fs::fallocate(&self.descriptor, flags, offset, len)
+            .map_err(ShmError::system("giving back memory of a memfd"))
+    }
+
     /// Whether [`Region::populate`] tries to lock what it populates from now on. At first it does.
     pub fn lock_pages(&self, lock: bool) {
         self.locks.store(lock, Ordering::Relaxed);

@@ -27,6 +27,7 @@ impl Pipeline {
     /// the next step follows.
     pub(super) fn background(&mut self) -> bool {
         self.stash.expire();
+        self.lanes.expire();
         if self.background.not_before.is_some_and(|at| Instant::now() < at) {
             return false;
         }

@@ -4,9 +4,14 @@
 //! into the lane that a request came from. A lane whose records are malformed, or whose mutex is
 //! stuck, is retired at a definite cursor: everything up to it was taken and is answered, nothing
 //! behind it ever is. What was taken stays answerable until it is answered.
+//!
+//! A producer that maps a lane keeps its memory alive. So the ring of a retired lane is given back at
+//! once, its outcomes after [`KEEP`], and a uid gets new lanes no faster than its [`Allowance`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use serde_json::{Value as Json, json};
@@ -22,6 +27,13 @@ use crate::logging::COMM;
 const SHARE: usize = 64;
 /// Bytes that one lane may give before the next has its turn.
 const SHARE_BYTES: usize = 1 << 20;
+
+/// How long the outcomes of a retired lane can still be read.
+const KEEP: Duration = Duration::from_secs(30);
+/// New lanes that a uid may have at once, in place of lost ones.
+const AT_ONCE: u32 = limits::LANES as u32;
+/// Time after which it may have one more.
+const ONE_MORE: Duration = Duration::from_secs(1);
 
 /// Whose lane it is: processes of one uid in one PID namespace share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +62,31 @@ pub(super) struct Raw {
     pub request: RawRequest,
 }
 
+/// How many new lanes a uid may still have made, as of a moment.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    lanes: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    /// As of `now`.
+    fn at(self, now: Instant) -> Self {
+        let more = now.duration_since(self.since).as_secs() / ONE_MORE.as_secs();
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let lanes = self.lanes.saturating_add(more).min(AT_ONCE);
+        Self { lanes, since: self.since + ONE_MORE * more.min(AT_ONCE) }
+    }
+}
+
 /// All lanes of the instance.
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
+    /// Retired lanes whose requests are all answered, since when.
+    done: VecDeque<(Instant, RequestsConsumer)>,
+    /// By uid; only those that are not whole.
+    allowances: HashMap<u32, Allowance>,
+    epoll: Arc<OwnedFd>,
     turn: usize,
     bytes: u64,
     /// The daemon stops: there are no lanes any more.
@@ -60,20 +94,28 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// No lanes yet; each will have `bytes`.
-    pub fn new(bytes: u64) -> Self {
-        Self { lanes: Vec::new(), turn: 0, bytes, closed: false }
+    /// No lanes yet; each will have `bytes`, and its doorbell wakes `epoll`.
+    pub fn new(bytes: u64, epoll: Arc<OwnedFd>) -> Self {
+        Self {
+            lanes: Vec::new(),
+            done: VecDeque::new(),
+            allowances: HashMap::new(),
+            epoll,
+            turn: 0,
+            bytes,
+            closed: false,
+        }
     }
 
     /// The lane of the peer, for `connection`; made if there is none.
-    pub fn attach(&mut self, peer: &Peer, connection: u64, epoll: &OwnedFd) -> Reply {
+    pub fn attach(&mut self, peer: &Peer, connection: u64) -> Reply {
         if self.closed {
             let message = "the daemon is stopping".to_owned();
             return (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]);
         }
         let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
         let found = self.lanes.iter().position(|l| l.owner == owner && !l.retired);
-        let index = match found.map_or_else(|| self.make(owner, epoll), Ok) {
+        let index = match found.map_or_else(|| self.make(owner), Ok) {
             Ok(index) => index,
             Err(answer) => return (answer, vec![]),
         };
@@ -96,17 +138,42 @@ impl Lanes {
     }
 
     /// Retires the peer's lane `id`, if it is still its present one, and hands out a fresh one.
-    pub fn retire(&mut self, peer: &Peer, id: u64, connection: u64, epoll: &OwnedFd) -> Reply {
+    pub fn retire(&mut self, peer: &Peer, id: u64, connection: u64) -> Reply {
         let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
-        if let Some(lane) = self.lanes.iter_mut().find(|l| l.id == id && l.owner == owner) {
-            lane.retire("a producer holds its mutex and does not go on");
+        let is_theirs = |l: &Lane| l.id == id && l.owner == owner && !l.retired;
+        if let Some(index) = self.lanes.iter().position(is_theirs) {
+            // Not without another one to go on in.
+            if let Err(answer) = self.check_allowance(owner.uid) {
+                return (answer, vec![]);
+            }
+            self.lanes[index].retire("a producer holds its mutex and does not go on", &self.epoll);
             self.drop_done();
         }
-        self.attach(peer, connection, epoll)
+        self.attach(peer, connection)
     }
 
-    fn make(&mut self, owner: Owner, epoll: &OwnedFd) -> Result<usize, Answer> {
+    /// Whether a uid may have another lane now.
+    fn check_allowance(&mut self, uid: u32) -> Result<Allowance, Answer> {
+        let now = Instant::now();
+        self.allowances.retain(|_, a| a.at(now).lanes < AT_ONCE);
+        let whole = Allowance { lanes: AT_ONCE, since: now };
+        let allowance = self.allowances.get(&uid).map_or(whole, |a| a.at(now));
+        if allowance.lanes > 0 {
+            return Ok(allowance);
+        }
+        Err(Answer::Refused {
+            code: RefuseCode::Limit,
+            message: format!(
+                "uid {uid} has had {AT_ONCE} requests lanes made in a short time; one more may be \
+                 had in {} s",
+                ONE_MORE.as_secs()
+            ),
+        })
+    }
+
+    fn make(&mut self, owner: Owner) -> Result<usize, Answer> {
         let refused = |code, message| Answer::Refused { code, message };
+        let Allowance { lanes: allowed, since } = self.check_allowance(owner.uid)?;
         let present = |lanes: &[Lane]| lanes.iter().filter(|l| !l.retired).count();
         if present(&self.lanes) >= limits::LANES {
             // The lane of an owner that has gone makes room.
@@ -117,7 +184,7 @@ impl Lanes {
                 let message = format!("{} requests lanes are in use, the limit", limits::LANES);
                 return Err(refused(RefuseCode::Limit, message));
             };
-            idle.retire("its owner is gone and another needs the place");
+            idle.retire("its owner is gone and another needs the place", &self.epoll);
             self.drop_done();
         }
         let id = random_id().map_err(|e| refused(RefuseCode::Internal, e))?;
@@ -126,8 +193,9 @@ impl Lanes {
         // Edge-triggered, so that the doorbell is never read: its producers share it and could make
         // a read wait.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(epoll, consumer.doorbell(), epoll::EventData::new_u64(id), flags)
+        epoll::add(&self.epoll, consumer.doorbell(), epoll::EventData::new_u64(id), flags)
             .map_err(|e| refused(RefuseCode::Internal, format!("watch a doorbell: {e}")))?;
+        self.allowances.insert(owner.uid, Allowance { lanes: allowed - 1, since });
         tracing::info!(target: COMM, lane = %Name(id), uid = owner.uid, "requests lane made");
         self.lanes.push(Lane {
             id,
@@ -175,7 +243,7 @@ impl Lanes {
                     Ok(None) => break,
                     Err(corrupt) => {
                         tracing::warn!(target: COMM, lane = %Name(lane.id), %corrupt, "lane is corrupt");
-                        lane.retire("it is corrupt");
+                        lane.retire("it is corrupt", &self.epoll);
                     }
                 }
             }
@@ -218,10 +286,27 @@ impl Lanes {
         self.lanes.iter().any(|l| l.id == id && !l.retired)
     }
 
-    /// Lets go of retired lanes whose requests are all answered. Their memory stays as long as a
-    /// producer maps it, outcomes included.
+    /// Lets go of retired lanes whose requests are all answered. Producers can read their outcomes for
+    /// some time.
     pub fn drop_done(&mut self) {
-        self.lanes.retain(|l| !l.retired || l.unanswered > 0);
+        let is_done = |l: &mut Lane| l.retired && l.unanswered == 0;
+        for lane in self.lanes.extract_if(.., is_done) {
+            if let Err(error) = lane.consumer.vacate_ring() {
+                tracing::warn!(target: COMM, %error, "memory of a retired lane stays in use");
+            }
+            self.done.push_back((Instant::now(), lane.consumer));
+        }
+    }
+
+    /// Gives back what nobody has asked for in time.
+    pub fn expire(&mut self) {
+        while self.done.front().is_some_and(|(since, _)| since.elapsed() > KEEP) {
+            if let Some((_, consumer)) = self.done.pop_front()
+                && let Err(error) = consumer.vacate_outcomes()
+            {
+                tracing::warn!(target: COMM, %error, "memory of a retired lane stays in use");
+            }
+        }
     }
 
     /// Takes no more from any lane, says so in each, and makes no other: who flooded a lane would go
@@ -229,7 +314,7 @@ impl Lanes {
     pub fn close(&mut self) {
         self.closed = true;
         for lane in &mut self.lanes {
-            lane.retire("the daemon stops");
+            lane.retire("the daemon stops", &self.epoll);
         }
     }
 
@@ -251,9 +336,11 @@ impl Lanes {
 }
 
 impl Lane {
-    fn retire(&mut self, why: &str) {
+    fn retire(&mut self, why: &str, epoll: &OwnedFd) {
         if !self.retired {
             self.retired = true;
+            // Producers keep the doorbell open, and with it its place in the set.
+            let _ = epoll::delete(epoll, self.consumer.doorbell());
             let cursor = self.consumer.retire();
             tracing::info!(target: COMM, lane = %Name(self.id), cursor, "requests lane retired: {why}");
         }
@@ -299,49 +386,94 @@ mod tests {
         }
     }
 
+    fn lanes() -> Lanes {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        Lanes::new(64 << 10, Arc::new(epoll))
+    }
+
+    /// Doorbells that the set has.
+    fn watched(lanes: &Lanes) -> usize {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&*lanes.epoll);
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
+        info.lines().filter(|line| line.starts_with("tfd")).count()
+    }
+
+    #[test]
+    fn who_has_lanes_retired_again_and_again_gets_no_more_and_keeps_little() {
+        let mut lanes = lanes();
+        let mut reply = lanes.attach(&peer(1), 1);
+        let (mut kept, mut made) = (Vec::new(), 0);
+        let refused = loop {
+            let Some(id) = id_of(&reply) else { break reply.0 };
+            made += 1;
+            kept.append(&mut reply.1);
+            reply = lanes.retire(&peer(1), id, 1);
+        };
+        assert!(matches!(refused, Answer::Refused { code: RefuseCode::Limit, .. }), "{refused:?}");
+        // Some more may have come meanwhile.
+        assert!((AT_ONCE..AT_ONCE + 20).contains(&made), "{made}");
+        // The present one is not taken away where no other can be had.
+        assert_eq!(lanes.lanes.iter().filter(|l| !l.retired).count(), 1);
+        assert_eq!(watched(&lanes), 1);
+        let held = |kept: &[OwnedFd]| -> u64 {
+            kept.iter().map(|fd| rustix::fs::fstat(fd).unwrap().st_blocks as u64 * 512).sum()
+        };
+        let (header, table, ring) = (4 << 10, 1 << 20, 64 << 10);
+        let most = u64::from(made) * (header + table) + ring;
+        assert!(held(&kept) <= most, "{} of {most}", held(&kept));
+        for (since, _) in &mut lanes.done {
+            *since -= KEEP + Duration::from_secs(1);
+        }
+        lanes.expire();
+        let most = u64::from(made) * header + table + ring;
+        assert!(held(&kept) <= most, "{} of {most}", held(&kept));
+        // Others are not concerned, and after a while nor is who did it.
+        assert!(id_of(&lanes.attach(&peer(2), 2)).is_some());
+        lanes.allowances.values_mut().for_each(|a| a.since -= ONE_MORE * 2);
+        let id = lanes.lanes[0].id;
+        assert!(id_of(&lanes.retire(&peer(1), id, 1)).is_some_and(|fresh| fresh != id));
+    }
+
     #[test]
     fn a_lane_for_each_owner_up_to_the_limit() {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        let mut lanes = Lanes::new(64 << 10);
-        let first = id_of(&lanes.attach(&peer(0), 0, &epoll)).unwrap();
-        assert_eq!(id_of(&lanes.attach(&peer(0), 1, &epoll)), Some(first));
+        let mut lanes = lanes();
+        let first = id_of(&lanes.attach(&peer(0), 0)).unwrap();
+        assert_eq!(id_of(&lanes.attach(&peer(0), 1)), Some(first));
         let other_namespace = Peer { pid_namespace: 2, ..peer(0) };
-        let second = id_of(&lanes.attach(&other_namespace, 2, &epoll)).unwrap();
+        let second = id_of(&lanes.attach(&other_namespace, 2)).unwrap();
         assert_ne!(second, first);
         for uid in 1..limits::LANES as u32 - 1 {
-            assert!(id_of(&lanes.attach(&peer(uid), 10 + u64::from(uid), &epoll)).is_some());
+            assert!(id_of(&lanes.attach(&peer(uid), 10 + u64::from(uid))).is_some());
         }
-        let refused = lanes.attach(&peer(9_999), 999, &epoll);
+        let refused = lanes.attach(&peer(9_999), 999);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
         // The lane of an owner that is gone makes room; that of one who is there never does.
         lanes.detached(2);
-        assert!(id_of(&lanes.attach(&peer(9_999), 999, &epoll)).is_some());
-        assert_eq!(id_of(&lanes.attach(&peer(0), 3, &epoll)), Some(first));
-        let refused = lanes.attach(&peer(10_000), 1_000, &epoll);
+        assert!(id_of(&lanes.attach(&peer(9_999), 999)).is_some());
+        assert_eq!(id_of(&lanes.attach(&peer(0), 3)), Some(first));
+        let refused = lanes.attach(&peer(10_000), 1_000);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
     }
 
     #[test]
     fn once_closed_there_are_no_lanes() {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        let mut lanes = Lanes::new(64 << 10);
-        let id = id_of(&lanes.attach(&peer(0), 0, &epoll)).unwrap();
+        let mut lanes = lanes();
+        let id = id_of(&lanes.attach(&peer(0), 0)).unwrap();
         lanes.close();
         assert!(!lanes.is_live(id));
-        for reply in [lanes.attach(&peer(0), 0, &epoll), lanes.retire(&peer(0), id, 0, &epoll)] {
+        for reply in [lanes.attach(&peer(0), 0), lanes.retire(&peer(0), id, 0)] {
             assert!(matches!(reply.0, Answer::Refused { code: RefuseCode::Stopping, .. }));
         }
     }
 
     #[test]
     fn nobody_retires_the_lane_of_another() {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        let mut lanes = Lanes::new(64 << 10);
-        let mine = id_of(&lanes.attach(&peer(1), 1, &epoll)).unwrap();
-        let theirs = id_of(&lanes.retire(&peer(2), mine, 2, &epoll)).unwrap();
+        let mut lanes = lanes();
+        let mine = id_of(&lanes.attach(&peer(1), 1)).unwrap();
+        let theirs = id_of(&lanes.retire(&peer(2), mine, 2)).unwrap();
         assert_ne!(theirs, mine);
         assert!(lanes.is_live(mine));
-        let fresh = id_of(&lanes.retire(&peer(1), mine, 1, &epoll)).unwrap();
+        let fresh = id_of(&lanes.retire(&peer(1), mine, 1)).unwrap();
         assert!(fresh != mine && !lanes.is_live(mine));
     }
 }

@@ -84,7 +84,7 @@ pub(crate) struct Pipeline {
     checking: Option<Checking>,
     mailbox: Mailbox<PipelineMail>,
     control: Post<ControlMail>,
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     /// Requests taken from lanes and not yet in a group.
     carry: VecDeque<Taken>,
     catalogue: Arc<Catalogue>,
@@ -113,6 +113,7 @@ impl Pipeline {
         let data = epoll::EventData::new_u64(MAIL_TOKEN);
         epoll::add(&epoll, mailbox.as_fd(), data, epoll::EventFlags::IN)
             .map_err(DaemonError::system("watch the pipeline's mail"))?;
+        let epoll = Arc::new(epoll);
         let Foundation { store, working, segment, events, catalogue, newest_revision, next_birth } =
             foundation;
         segment.set_heartbeat(clock::monotonic_ns());
@@ -120,7 +121,7 @@ impl Pipeline {
         let events_memory = Region::map_read_only(events_memory, events.region().len())?;
         let events_view = EventsReader::open(Arc::new(events_memory))?;
         Ok(Self {
-            lanes: Lanes::new(instance.config.lanes.requests_bytes),
+            lanes: Lanes::new(instance.config.lanes.requests_bytes, Arc::clone(&epoll)),
             instance,
             readers,
             store,

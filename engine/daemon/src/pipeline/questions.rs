@@ -15,11 +15,11 @@ impl Pipeline {
     pub(super) fn attend(&mut self, mail: PipelineMail) {
         match mail {
             PipelineMail::Lane { peer, to } => {
-                let reply = self.lanes.attach(&peer, to.connection, &self.epoll);
+                let reply = self.lanes.attach(&peer, to.connection);
                 self.reply(to, reply);
             }
             PipelineMail::RetireLane { peer, lane, to } => {
-                let reply = self.lanes.retire(&peer, lane, to.connection, &self.epoll);
+                let reply = self.lanes.retire(&peer, lane, to.connection);
                 self.reply(to, reply);
             }
             PipelineMail::Settled { lane, ticket, to } => self.settled(lane, ticket, to),

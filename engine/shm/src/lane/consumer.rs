@@ -130,6 +130,23 @@ impl RequestsConsumer {
         cursor
     }
 
+    /// Gives the ring's memory back, once the lane is retired: nothing is read there any more. Header
+    /// and outcomes stay for whoever still maps the lane.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn vacate_ring(&self) -> Result<(), ShmError> {
+        self.region.give_back(at::REQUESTS_RING, self.region.len() - at::REQUESTS_RING)
+    }
+
+    /// Gives the outcomes' memory back as well: who asks for one now waits in vain.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn vacate_outcomes(&self) -> Result<(), ShmError> {
+        self.region.give_back(at::OUTCOMES, at::REQUESTS_RING - at::OUTCOMES)
+    }
+
     fn queue(&self) -> Queue<'_> {
         words::queue(&self.region, self.lane, self.ring_words)
     }
