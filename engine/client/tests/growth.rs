@@ -30,13 +30,15 @@ fn handles_move_over_while_everything_goes_on() {
                 assert!(value >= newest && row.get::<i64>("v").unwrap() >= value);
                 newest = value;
                 // A cell may be one group ahead of a scan, which is as of a whole group's end.
-                assert!(table.scan().unwrap().len() >= newest as usize);
+                if reads % 100 == 0 {
+                    assert!(table.scan().unwrap().len() >= newest as usize);
+                }
                 reads += 1;
             }
             (reads, newest)
         });
         let text = "x".repeat(12_000);
-        for id in 1..=1000i64 {
+        for id in 1..=500i64 {
             let insert =
                 producer.begin().insert("t", &json!({"id": id, "v": 0, "s": text})).unwrap();
             let both = insert.update("t", 0, &json!({"v": id})).unwrap();
@@ -44,10 +46,10 @@ fn handles_move_over_while_everything_goes_on() {
         }
         stop.store(true, Ordering::Relaxed);
         let (reads, newest) = reader.join().unwrap();
-        assert!(reads > 0 && newest <= 1000);
+        assert!(reads > 0 && newest <= 500);
     });
     assert!(mirror.generation() > generation, "it grew");
-    until("the end's arrival", || cell.i64() == Ok(1000));
+    until("the end's arrival", || cell.i64() == Ok(500));
     let mut lagged = 0;
     let mut last = 0;
     while let Some(event) = subscriber.next(std::time::Duration::from_millis(200)).unwrap() {
@@ -64,7 +66,7 @@ fn handles_move_over_while_everything_goes_on() {
     place.stop();
     place.start();
     until("reattaching", || mirror.is_live());
-    assert_eq!((cell.i64(), table.len()), (Ok(1000), 1001));
+    assert_eq!((cell.i64(), table.len()), (Ok(500), 501));
     producer.with_timeout(LONG).update("t", 0, &json!({"v": -1})).unwrap();
     assert_eq!(cell.i64(), Ok(-1));
 }
