@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use common::{Client, Place, insert, next_event, row, sql_request, table, until};
-use shmirror_shm::lane::FLAG_HAS_ROWS;
+use shmirror_shm::lane::{FLAG_HAS_ROWS, Poll};
 use shmirror_shm::record::{FLAG_LAST, Operation, RecordRef, records};
 use shmirror_shm::request::{RejectCode, Request, SqlRequest};
 use shmirror_shm::value::Value;
 use shmirror_shm::wire::{Answer, Call, RefuseCode};
-use shmirror_shm::wire_io::WireError;
+use shmirror_shm::wire_io::{self, WireError};
 
 fn text(v: &str) -> Value {
     Value::from(v)
@@ -558,5 +558,51 @@ fn a_long_transaction_ends_at_its_limit_and_the_daemon_looks_alive_meanwhile() {
     assert!(since.elapsed().as_millis() > 1_500);
     assert_eq!(code(&lane.outcome(ticket).unwrap()), RejectCode::TimeLimit);
     assert!(lane.insert("t", &[(1, "next")]).committed);
+    daemon.stop().unwrap();
+}
+
+/// SQL that takes a good while and changes nothing.
+const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
+                    SELECT count(*) FROM n";
+
+#[test]
+fn slow_requests_do_not_keep_calls_waiting() {
+    let place = Place::new();
+    let daemon = place.start();
+    let client = Client::attach(daemon.socket());
+    let lane = client.lane();
+    let tickets: Vec<u64> = (0..30).map(|_| lane.submit(&sql_request(SLOW))).collect();
+    assert!(lane.outcome(tickets[0]).unwrap().committed);
+    // What the pipeline answers comes between two of them, not behind all.
+    client.json(&Call::Status);
+    assert!(matches!(lane.producer.poll(tickets[29]), Poll::Pending));
+    for ticket in tickets {
+        assert!(lane.outcome(ticket).unwrap().committed);
+    }
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn copies_of_tables_do_not_keep_requests_waiting() {
+    let place = Place::new();
+    let daemon = place.start();
+    let client = Client::attach(daemon.socket());
+    let lane = client.lane();
+    lane.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+    lane.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) \
+         INSERT INTO t SELECT i, 'value ' || i FROM n",
+    );
+    let greedy = Client::attach(daemon.socket());
+    let id = table(&client.segment(), "t").unwrap().0.id;
+    let call = shmirror_shm::archive::to_bytes(&Call::TableCopy(id)).unwrap();
+    const COPIES: usize = 30;
+    for number in 0..COPIES {
+        wire_io::send(&greedy.fd, number as u32, &call, &[]).unwrap();
+    }
+    assert!(lane.insert("t", &[(0, "between")]).committed);
+    rustix::fs::fcntl_setfl(&greedy.fd, rustix::fs::OFlags::NONBLOCK).unwrap();
+    let answered = std::iter::from_fn(|| wire_io::recv(&greedy.fd).ok()).count();
+    assert!(answered < COPIES / 2, "{answered} copies came first");
     daemon.stop().unwrap();
 }

@@ -8,7 +8,7 @@ use shmirror_shm::record::{Operation, RecordHeader, encode_schema};
 use shmirror_shm::snapshot::SegmentWriter;
 
 use super::Pipeline;
-use super::batch::{Batch, Taken, WORK};
+use super::batch::{Batch, Taken, WORK, put_behind};
 use super::group::{Accepted, Group, Verdict};
 use crate::apply::{self, Budget, RowRevisions, SchemaDelta};
 use crate::clock;
@@ -18,6 +18,9 @@ use crate::refusal::Refusal;
 const RECORD_BYTES: usize = 32 << 20;
 /// Time after which a group takes no further request: the first of it are waiting for the commit.
 const GROUP_TIME: Duration = Duration::from_millis(250);
+
+/// Time after which a request is slow: it ends its group, and other lanes come first then.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// A group that SQLite's rules accepted; the working copy holds it uncommitted.
 pub(super) struct Applied {
@@ -56,16 +59,26 @@ impl Pipeline {
         }
         let started = Instant::now();
         let mut requests = batch.into_requests();
+        let (mut last, mut slow) = (started, None);
         while let Some(taken) = requests.pop_front() {
+            let lane = taken.lane;
             self.apply_one(taken, &mut group);
+            let now = Instant::now();
+            if now - last > SLOW {
+                slow = Some(lane);
+            }
+            last = now;
             // A schema change, or a failure of the working copy itself, ends the group.
-            let full = group.records.len() * 8 > RECORD_BYTES || started.elapsed() > GROUP_TIME;
-            if full || group.schema.is_some() || group.poison.is_some() {
+            let full = group.records.len() * 8 > RECORD_BYTES || now - started > GROUP_TIME;
+            if full || slow.is_some() || group.schema.is_some() || group.poison.is_some() {
                 break;
             }
         }
         while let Some(taken) = requests.pop_back() {
             self.carry.push_front(taken);
+        }
+        if let Some(lane) = slow {
+            put_behind(lane, &mut self.carry);
         }
         Applied { group }
     }
@@ -83,7 +96,7 @@ impl Pipeline {
         };
         let outcome = request.and_then(|request| {
             let time = self.instance.config.limits.transaction_time;
-            self.instance.pulse.vouch(time + WORK);
+            self.instance.pulse.vouch(time.saturating_add(WORK));
             let budget = Budget { time, ..Budget::default() };
             let seen = Seen { group, segment: &self.segment };
             let applied = self.working.apply(&request, &seen, &budget)?;

@@ -26,8 +26,6 @@ impl Pipeline {
     /// One step of whatever is due. Whether there was one: then the lanes are looked at again, and
     /// the next step follows.
     pub(super) fn background(&mut self) -> bool {
-        self.stash.expire();
-        self.lanes.expire();
         if self.background.not_before.is_some_and(|at| Instant::now() < at) {
             return false;
         }

@@ -1,8 +1,9 @@
 //! Stage 1, collect: requests come out of all lanes in fair shares; a [`Batch`] of decoded ones
 //! goes on.
 //!
-//! Between two batches, and only there, the thread answers mail and does background work; with
-//! nothing to do it spins briefly, then sleeps until a doorbell, mail or the end of [`SLEEP`].
+//! Between two groups, and only there, the thread answers mail and does background work. Neither mail
+//! nor the requests of one lane can take all of its time: mail gets at most as much as requests, and
+//! behind a slow request come those of other lanes, new ones included. With nothing to do it spins briefly, then sleeps until a doorbell, mail or the end of [`SLEEP`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use shmirror_shm::request::{RejectCode, Request};
 
 use super::Pipeline;
 use super::lanes::{MAIL_TOKEN, Raw};
+use super::mail::PipelineMail;
 use crate::apply::{Reject, WorkingCopy};
 
 /// Most requests of one group.
@@ -31,6 +33,11 @@ pub(super) const WORK: Duration = Duration::from_secs(60);
 /// How long a stopping daemon goes on committing what producers still send. What is in the lanes then
 /// is for the next daemon: producers see in the retired lane that it was not taken.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// Time after which mail waits for requests.
+const MAIL_TIME: Duration = Duration::from_millis(5);
+/// Longest time that it waits for them.
+const MAIL_REST: Duration = Duration::from_secs(1);
 
 /// Requests of one group commit, in the order in which they are applied.
 pub(super) struct Batch {
@@ -70,6 +77,11 @@ impl Taken {
     }
 }
 
+/// Puts what is not of `lane` first. Within each lane the order stays.
+pub(super) fn put_behind(lane: u64, requests: &mut VecDeque<Taken>) {
+    requests.make_contiguous().sort_by_key(|taken| taken.lane == lane); // stable
+}
+
 /// A pid as the producer's record says it, 0 where no process can have it.
 fn plausible(pid: u32) -> u32 {
     const PID_MAX: u32 = 1 << 22;
@@ -87,20 +99,19 @@ impl Pipeline {
                 self.failure = Some(error);
                 return None;
             }
-            // What was taken is answered before anybody learns of the state.
-            if self.carry.is_empty() {
-                while let Some(mail) = self.mailbox.take() {
-                    self.instance.pulse.vouch(WORK);
-                    self.attend(mail);
-                }
-                self.check_a_table();
-                if self.stopping.is_some_and(|since| since.elapsed() > DRAIN) {
-                    self.lanes.close();
-                }
-                let mut raw = Vec::new();
-                self.lanes.take(REQUESTS, BYTES, &mut raw);
-                self.carry.extend(raw.into_iter().map(Taken::decode));
+            self.stash.expire();
+            self.lanes.expire();
+            self.attend_some();
+            if self.stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+                self.lanes.close();
             }
+            let mut raw = Vec::new();
+            if self.carry.is_empty() {
+                self.lanes.take(REQUESTS, BYTES, &mut raw);
+            } else {
+                self.lanes.take_of_idle(&mut raw);
+            }
+            self.carry.extend(raw.into_iter().map(Taken::decode));
             let batch = self.next_group();
             if !batch.taken.is_empty() {
                 self.last_work = Instant::now();
@@ -115,6 +126,34 @@ impl Pipeline {
         }
     }
 
+    /// Answers mail, but not for ever: while requests wait, mail gets as much time as they do.
+    fn attend_some(&mut self) {
+        while let Some(mail) = self.mailbox.take() {
+            match mail {
+                // It does not wait in line.
+                PipelineMail::Stop => {
+                    self.stopping.get_or_insert_with(Instant::now);
+                }
+                mail => self.letters.push_back(mail),
+            }
+        }
+        let since = Instant::now();
+        let busy = !self.carry.is_empty() || self.lanes.any_pending();
+        if busy && since < self.mail_rests {
+            return;
+        }
+        while let Some(mail) = self.letters.pop_front() {
+            self.instance.pulse.vouch(WORK);
+            self.attend(mail);
+            if since.elapsed() > MAIL_TIME {
+                break;
+            }
+        }
+        self.check_a_table();
+        let now = Instant::now();
+        self.mail_rests = now + (now - since).min(MAIL_REST);
+    }
+
     /// As many of the carried requests as may share a group: what may change the schema begins one.
     fn next_group(&mut self) -> Batch {
         let rest = self
@@ -127,7 +166,10 @@ impl Pipeline {
     }
 
     fn awaited(&self) -> bool {
-        self.lanes.any_pending() || self.mailbox.has_mail() || self.checking.is_some()
+        self.lanes.any_pending()
+            || self.mailbox.has_mail()
+            || !self.letters.is_empty()
+            || self.checking.is_some()
     }
 
     /// Spins, then sleeps until something comes, but never long: a doorbell can be lost.
@@ -158,6 +200,23 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_slow_comes_behind_and_each_lane_keeps_its_order() {
+        let taken = |(lane, ticket)| Taken {
+            lane,
+            ticket,
+            uid: 0,
+            pid: 0,
+            request: Err(Reject::new(RejectCode::Malformed, "")),
+            may_reshape: false,
+        };
+        let mut carry: VecDeque<Taken> =
+            [(7, 1), (7, 2), (8, 1), (7, 3), (9, 1), (8, 2)].map(taken).into();
+        put_behind(7, &mut carry);
+        let order: Vec<_> = carry.iter().map(|t| (t.lane, t.ticket)).collect();
+        assert_eq!(order, [(8, 1), (9, 1), (8, 2), (7, 1), (7, 2), (7, 3)]);
+    }
 
     #[test]
     fn impossible_pids_are_dropped() {

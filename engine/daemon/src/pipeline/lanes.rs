@@ -50,6 +50,8 @@ struct Lane {
     /// Requests taken and not yet answered.
     unanswered: usize,
     retired: bool,
+    /// A producer scribbled over it.
+    corrupt: bool,
     taken: u64,
     committed: u64,
     rejected: u64,
@@ -204,6 +206,7 @@ impl Lanes {
             connections: HashSet::new(),
             unanswered: 0,
             retired: false,
+            corrupt: false,
             taken: 0,
             committed: 0,
             rejected: 0,
@@ -218,6 +221,18 @@ impl Lanes {
         }
     }
 
+    /// Takes a share of each lane of which nothing is under way: what it has need not wait for what
+    /// was taken of others.
+    pub(super) fn take_of_idle(&mut self, out: &mut impl Extend<Raw>) {
+        for lane in self.lanes.iter_mut().filter(|l| l.unanswered == 0) {
+            if lane.take(SHARE, SHARE_BYTES, out).0 > 0 {
+                lane.consumer.release();
+            }
+        }
+        self.retire_corrupt();
+        self.drop_done();
+    }
+
     /// Takes requests, lane by lane in turn, until none is left or there are enough.
     pub(super) fn take(&mut self, most: usize, most_bytes: usize, out: &mut impl Extend<Raw>) {
         let (mut count, mut bytes, mut idle) = (0, 0, 0);
@@ -225,29 +240,10 @@ impl Lanes {
         while idle < lanes && count < most && bytes < most_bytes {
             self.turn = (self.turn + 1) % lanes;
             let lane = &mut self.lanes[self.turn];
-            let (before, bytes_before) = (count, bytes);
-            while !lane.retired
-                && count < most
-                && bytes < most_bytes
-                && count - before < SHARE
-                && bytes - bytes_before < SHARE_BYTES
-            {
-                match lane.consumer.next() {
-                    Ok(Some(request)) => {
-                        count += 1;
-                        bytes += request.payload.len();
-                        lane.taken += 1;
-                        lane.unanswered += 1;
-                        out.extend([Raw { lane: lane.id, uid: lane.owner.uid, request }]);
-                    }
-                    Ok(None) => break,
-                    Err(corrupt) => {
-                        tracing::warn!(target: COMM, lane = %Name(lane.id), %corrupt, "lane is corrupt");
-                        lane.retire("it is corrupt", &self.epoll);
-                    }
-                }
-            }
-            if count == before {
+            let share = SHARE.min(most - count);
+            let taken = lane.take(share, SHARE_BYTES.min(most_bytes - bytes), out);
+            (count, bytes) = (count + taken.0, bytes + taken.1);
+            if taken.0 == 0 {
                 idle += 1;
             } else {
                 idle = 0;
@@ -255,7 +251,14 @@ impl Lanes {
                 lane.consumer.release();
             }
         }
+        self.retire_corrupt();
         self.drop_done();
+    }
+
+    fn retire_corrupt(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|l| l.corrupt) {
+            lane.retire("it is corrupt", &self.epoll);
+        }
     }
 
     /// Whether any lane has a request.
@@ -281,9 +284,10 @@ impl Lanes {
         }
     }
 
-    /// Whether this lane is still drained, so that a ticket in it may yet be committed.
+    /// Whether a ticket in this lane may yet be committed: it is still drained, or what was taken of
+    /// it is not all answered.
     pub fn is_live(&self, id: u64) -> bool {
-        self.lanes.iter().any(|l| l.id == id && !l.retired)
+        self.lanes.iter().any(|l| l.id == id && (!l.retired || l.unanswered > 0))
     }
 
     /// Lets go of retired lanes whose requests are all answered. Producers can read their outcomes for
@@ -336,6 +340,33 @@ impl Lanes {
 }
 
 impl Lane {
+    /// Takes up to `most` requests of about `most_bytes`: how many, and of how many bytes they are.
+    fn take(
+        &mut self,
+        most: usize,
+        most_bytes: usize,
+        out: &mut impl Extend<Raw>,
+    ) -> (usize, usize) {
+        let (mut count, mut bytes) = (0, 0);
+        while !self.retired && !self.corrupt && count < most && bytes < most_bytes {
+            match self.consumer.next() {
+                Ok(Some(request)) => {
+                    count += 1;
+                    bytes += request.payload.len();
+                    out.extend([Raw { lane: self.id, uid: self.owner.uid, request }]);
+                }
+                Ok(None) => break,
+                Err(corrupt) => {
+                    tracing::warn!(target: COMM, lane = %Name(self.id), %corrupt, "lane is corrupt");
+                    self.corrupt = true;
+                }
+            }
+        }
+        self.taken += count as u64;
+        self.unanswered += count;
+        (count, bytes)
+    }
+
     fn retire(&mut self, why: &str, epoll: &OwnedFd) {
         if !self.retired {
             self.retired = true;

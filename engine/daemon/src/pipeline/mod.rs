@@ -87,6 +87,10 @@ pub(crate) struct Pipeline {
     epoll: Arc<OwnedFd>,
     /// Requests taken from lanes and not yet in a group.
     carry: VecDeque<Taken>,
+    /// Mail that waits for its turn.
+    letters: VecDeque<PipelineMail>,
+    /// Until when requests come before mail.
+    mail_rests: Instant,
     catalogue: Arc<Catalogue>,
     newest_revision: u64,
     next_birth: u64,
@@ -137,6 +141,8 @@ impl Pipeline {
             control,
             epoll,
             carry: VecDeque::new(),
+            letters: VecDeque::new(),
+            mail_rests: Instant::now(),
             catalogue,
             newest_revision,
             next_birth,

@@ -37,6 +37,14 @@ impl Pipeline {
                 };
                 self.reply(to, reply);
             }
+            // What takes long is not begun any more when the daemon stops: who waits learns it from
+            // the end of its channel.
+            PipelineMail::Copies { .. } | PipelineMail::Check { .. } if self.stopping.is_some() => {
+            }
+            PipelineMail::TableCopy { to, .. } if self.stopping.is_some() => {
+                let message = "the daemon is stopping".to_owned();
+                self.reply(to, (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]));
+            }
             PipelineMail::TableCopy { table, to } => {
                 let reply = self.copy_table(table);
                 self.reply(to, reply);
@@ -54,9 +62,8 @@ impl Pipeline {
                 self.bells.remove(connection);
                 self.lanes.detached(connection);
             }
-            PipelineMail::Stop => {
-                self.stopping.get_or_insert_with(std::time::Instant::now);
-            }
+            // Taken out when it came.
+            PipelineMail::Stop => {}
         }
     }
 
