@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use shmirror_shm::snapshot::{CellError as Miss, CellSite, CellValue, ReadError};
+use shmirror_shm::snapshot::{CellError as Miss, CellSite, CellValue, PinnedCell, ReadError};
 use shmirror_shm::value::{StorageClass, Value};
 
 use crate::attachment::MOVING;
@@ -48,6 +48,8 @@ pub struct Cell {
 
 /// A cell where it is now.
 struct Bound {
+    /// The same cell, ready for a hot loop; first, as that is all that most reads need.
+    pinned: Option<PinnedCell>,
     resolved: Resolved,
     site: CellSite,
     index: usize,
@@ -59,7 +61,10 @@ impl Bound {
         let index = resolved.schema.index(column).map_err(Failed::Other)?;
         let key = key.with_key(|values| resolved.key(values)).map_err(Failed::Other)?;
         let site = resolved.view.locate(&key).map_err(Failed::Read)?;
-        Ok(site.map(|site| Self { resolved, site, index }))
+        Ok(site.map(|site| {
+            let pinned = PinnedCell::new(&resolved.view, &site, index);
+            Self { pinned, resolved, site, index }
+        }))
     }
 }
 
@@ -234,6 +239,15 @@ impl Cell {
     #[inline]
     fn read(&self) -> Result<CellValue, CellError> {
         let bound = self.newest.load();
+        match bound.pinned.as_ref().and_then(PinnedCell::load) {
+            Some(value) => Ok(value),
+            None => self.read_surely(bound),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_surely(&self, bound: &Bound) -> Result<CellValue, CellError> {
         match bound.site.load(&bound.resolved.view, bound.index) {
             Ok(value) => Ok(value),
             Err(Miss::Deleted) => Err(CellError::Deleted),

@@ -47,6 +47,11 @@ impl CellSite {
         Self { slot, birth }
     }
 
+    /// Offset of its slot.
+    pub(super) fn slot(&self) -> u64 {
+        self.slot
+    }
+
     /// The row's number.
     pub fn birth(&self) -> u64 {
         self.birth

@@ -33,6 +33,8 @@ mod fast;
 #[cfg(not(loom))]
 pub mod many;
 #[cfg(not(loom))]
+pub mod pinned;
+#[cfg(not(loom))]
 pub mod prepare;
 #[cfg(not(loom))]
 mod publish;
@@ -61,6 +63,8 @@ pub use catalogue::{PreparedCatalogue, SegmentCatalogue};
 pub use cell::{CellSite, CellValue};
 #[cfg(not(loom))]
 pub use copy::{TableCopy, TableCopyError};
+#[cfg(not(loom))]
+pub use pinned::PinnedCell;
 #[cfg(not(loom))]
 pub use prepare::{Prepared, RowChange};
 #[cfg(not(loom))]
