@@ -63,7 +63,7 @@ pub enum DaemonError {
     #[error("snapshot segment: {0}")]
     Segment(#[from] shmirror_shm::snapshot::SegmentError),
     /// The working copy.
-    #[error("working copy: {0}")]
+    #[error(transparent)]
     Apply(#[from] crate::apply::ApplyError),
     /// What the store holds does not fit together.
     #[error("store: {0}")]

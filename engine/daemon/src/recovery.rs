@@ -224,8 +224,10 @@ impl SegmentPart<'_> {
                         place.insert(key_parts(def, shape)?)
                     }
                 };
-                let key = Key::of_image(parts, &image).map_err(|e| {
-                    DaemonError::Inconsistent(format!("a row of table {table}: {e}"))
+                let key = Key::of_image(parts, &image).map_err(|_| {
+                    // The error names a column, and ends up in the log.
+                    let what = format!("a row of table {table} in shape {shape} has no key");
+                    DaemonError::Inconsistent(what)
                 })?;
                 if shape == def.shape {
                     let image = Some(image.to_image());

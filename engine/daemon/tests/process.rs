@@ -226,6 +226,64 @@ fn what_cannot_be_served_is_refused_and_left_alone() {
 }
 
 #[test]
+fn logs_tell_nothing_that_the_store_seals() {
+    let place = Place::new();
+    let socket = place.dir.path().join("s");
+    let data = place.data();
+    assert!(Served::start(&data, &socket).signal(Signal::TERM).success());
+    std::fs::write(data.join("shmirror.toml"), "[log]\nlevel = \"trace\"\n").unwrap();
+    let mut served = Served::start(&data, &socket);
+    let mut stderr = served.child.stderr.take().unwrap();
+    let stderr = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut stderr, &mut text).map(|_| text)
+    });
+    let client = Client::attach(&socket);
+    let lane = client.lane();
+    lane.sql(
+        "CREATE TABLE canary_t(canary_k TEXT PRIMARY KEY, canary_v CHECK(canary_v <> 'canary_no'))",
+    );
+    lane.sql("CREATE TRIGGER canary_r AFTER DELETE ON canary_t BEGIN SELECT RAISE(ROLLBACK, 'canary_boom'); END");
+    lane.sql("INSERT INTO canary_t VALUES('canary_1', 'canary_value')");
+    for bad in [
+        "INSERT INTO canary_t VALUES('canary_1', 'canary_value')",
+        "INSERT INTO canary_t VALUES('canary_2', 'canary_no')",
+        "INSERT INTO canary_t VALUES(NULL, 1)",
+        "DELETE FROM canary_t",
+        "SELECT canary_x FROM canary_t; canary syntax",
+        "SELECT * FROM canary_nowhere",
+        "ALTER TABLE canary_t DROP COLUMN canary_k",
+    ] {
+        let outcome = lane.run(&common::sql_request(bad));
+        assert!(!outcome.committed, "{bad}");
+    }
+    assert!(!lane.run(&insert("canary_nowhere", &[(1, "canary_value")])).committed);
+    let query = |sql: &str| {
+        let sql = sql.to_owned();
+        let request = shmirror_shm::request::SqlRequest { sql, params: vec![], want_rows: true };
+        client.call(&Call::Query(request))
+    };
+    query("SELECT * FROM canary_t").unwrap();
+    query("SELECT canary_x FROM canary_t").unwrap_err();
+    client.json(&Call::Check);
+    client.json(&Call::Status);
+    let copy = place.dir.path().join("canary_copy.db").to_str().unwrap().to_owned();
+    client.json(&Call::Backup(copy.clone()));
+    client.call(&Call::Backup(copy)).unwrap_err();
+    drop(client);
+    kill_process(served.pid(), Signal::TERM).unwrap();
+    assert!(served.child.wait().unwrap().success());
+    let mut texts = vec![stderr.join().unwrap().unwrap()];
+    for log in ["service.log", "communication.log"] {
+        texts.push(std::fs::read_to_string(data.join("log").join(log)).unwrap());
+    }
+    assert!(texts[1].contains("request rejected"), "{}", texts[1]);
+    for text in texts {
+        assert!(!text.to_ascii_lowercase().contains("canary"), "{text}");
+    }
+}
+
+#[test]
 fn a_backup_is_served_as_it_is() {
     let place = Place::new();
     let socket = place.dir.path().join("s");

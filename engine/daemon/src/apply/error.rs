@@ -1,4 +1,7 @@
 //! Errors of the working copy itself, as against refusals of requests.
+//!
+//! They go into the log, which is plaintext: their texts name tables by id and have nothing of what
+//! SQLite says, as that names tables, columns and values. Who debugs finds it in the fields.
 
 use shmirror_shm::image::ImageError;
 
@@ -9,7 +12,7 @@ use super::reject::Reject;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// SQLite refused.
-    #[error("working copy: {what}: {message} (SQLite code {code})")]
+    #[error("working copy: {what}: SQLite code {code}")]
     Sqlite {
         /// What was being done.
         what: String,
@@ -26,11 +29,11 @@ pub enum ApplyError {
     },
     /// A shape that the table never had.
     #[error(
-        "working copy: a row of table \"{table}\" in shape {found}; known are the shapes up to {newest}"
+        "working copy: a row of table {table} in shape {found}; known are the shapes up to {newest}"
     )]
     UnknownShape {
-        /// The table's name.
-        table: String,
+        /// The table's id.
+        table: u32,
         /// The shape found.
         found: u32,
         /// The newest shape.
@@ -38,12 +41,11 @@ pub enum ApplyError {
     },
     /// An image with a wrong number of columns.
     #[error(
-        "working copy: a row of table \"{table}\" in shape {shape} has {found} columns, {expected} \
-         expected"
+        "working copy: a row of table {table} in shape {shape} has {found} columns, {expected} expected"
     )]
     ImageColumns {
-        /// The table's name.
-        table: String,
+        /// The table's id.
+        table: u32,
         /// The shape.
         shape: u32,
         /// Columns found.
@@ -52,10 +54,10 @@ pub enum ApplyError {
         expected: usize,
     },
     /// An image that lies about itself.
-    #[error("working copy: a row of table \"{table}\": {source}")]
+    #[error("working copy: a row of table {table}: {source}")]
     Image {
-        /// The table's name.
-        table: String,
+        /// The table's id.
+        table: u32,
         /// How it lies.
         source: ImageError,
     },
@@ -69,7 +71,7 @@ pub enum ApplyError {
     #[error("working copy: {0}")]
     State(&'static str),
     /// A row that cannot be read.
-    #[error("working copy: {0}")]
+    #[error("working copy: a row that cannot be read ({:?})", .0.code)]
     Row(#[from] Reject),
 }
 

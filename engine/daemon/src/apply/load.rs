@@ -28,7 +28,7 @@ impl WorkingCopy {
         .map_err(failed)?;
         let capture = Capture::install(&db).map_err(failed)?;
         for table in &catalogue.tables {
-            let what = format!("creating table \"{}\"", table.name);
+            let what = format!("creating table {}", table.id);
             db.exec(&table.sql).map_err(|e| ApplyError::sqlite(&what, &e))?;
         }
         let steps = Steps::keep(&mut db).map_err(failed)?;
@@ -79,8 +79,8 @@ impl WorkingCopy {
         }
         let failed = |e: SqlError| ApplyError::sqlite("ending the load", &e);
         let catalogue = self.catalogue.clone();
-        for object in &catalogue.objects {
-            let what = format!("creating \"{}\"", object.name);
+        for (number, object) in (1..).zip(&catalogue.objects) {
+            let what = format!("creating object {number}, {:?}", object.kind);
             self.db.exec(&object.sql).map_err(|e| ApplyError::sqlite(&what, &e))?;
         }
         self.db
@@ -116,7 +116,7 @@ impl WorkingCopy {
                 column.id = as_known.id;
             }
             if found != *known {
-                return differs(format!("table \"{}\"", known.name));
+                return differs(format!("table {}", known.id));
             }
         }
         if read.tables.len() != self.catalogue.tables.len() {

@@ -53,7 +53,7 @@ impl Writers {
         };
         if image.columns() != writer.columns {
             return Err(ApplyError::ImageColumns {
-                table: table.def.name.clone(),
+                table: id,
                 shape,
                 found: image.columns(),
                 expected: writer.columns,
@@ -68,9 +68,9 @@ impl Writers {
         });
         let done = db.kept(writer.kept).and_then(|mut s| s.run(values));
         if let Some(error) = bad.take() {
-            return Err(ApplyError::Image { table: table.def.name.clone(), source: error });
+            return Err(ApplyError::Image { table: id, source: error });
         }
-        done.map_err(|e| ApplyError::sqlite(&format!("loading table \"{}\"", table.def.name), &e))
+        done.map_err(|e| ApplyError::sqlite(&format!("loading table {id}"), &e))
     }
 
     /// Does `deltas` again.
@@ -101,9 +101,9 @@ impl Writers {
 
 impl Writer {
     fn new(db: &mut Db, table: &Table, shape: u32) -> Result<Self, ApplyError> {
-        let name = &table.def.name;
+        let id = table.def.id;
         let held = table.def.shape_columns(shape).ok_or_else(|| ApplyError::UnknownShape {
-            table: name.clone(),
+            table: id,
             found: shape,
             newest: table.def.shape,
         })?;
@@ -125,9 +125,8 @@ impl Writer {
             names.join(","),
             marks.join(",")
         );
-        let kept = db
-            .keep(&sql)
-            .map_err(|e| ApplyError::sqlite(&format!("loading table \"{name}\""), &e))?;
+        let kept =
+            db.keep(&sql).map_err(|e| ApplyError::sqlite(&format!("loading table {id}"), &e))?;
         Ok(Self { kept, places, columns: held.len() })
     }
 }

@@ -137,3 +137,39 @@ fn bad_rows_do_not_load() {
     let mut copy = WorkingCopy::new(&other).unwrap();
     assert!(matches!(copy.finish_load(), Err(ApplyError::Catalogue { .. })));
 }
+
+#[test]
+fn its_own_errors_name_nothing_that_the_store_seals() {
+    let mut w = World::new("CREATE TABLE secret(id INTEGER PRIMARY KEY, hidden TEXT)");
+    w.sql("INSERT INTO secret VALUES(1,'private'),(2,'private')").unwrap();
+    w.sql("CREATE INDEX covert ON secret(hidden)").unwrap();
+    let image = w.rows[&1].values().next().unwrap().clone();
+    let mut errors = Vec::new();
+    let changed = |change: fn(&mut Catalogue)| {
+        let mut catalogue = (**w.copy.catalogue()).clone();
+        change(&mut catalogue);
+        catalogue
+    };
+    // The rows break what the schema says.
+    let mut copy = WorkingCopy::new(&changed(|c| {
+        c.objects[0].sql = "CREATE UNIQUE INDEX covert ON secret(hidden)".into();
+    }))
+    .unwrap();
+    w.rows[&1].values().for_each(|image| copy.load_row(1, 1, &image.as_ref()).unwrap());
+    errors.push(copy.finish_load().unwrap_err());
+    errors.push(WorkingCopy::new(&changed(|c| c.tables[0].sql.push_str(" hidden"))).unwrap_err());
+    let mut copy =
+        WorkingCopy::new(&changed(|c| c.tables[0].columns[1].name = "hidden2".into())).unwrap();
+    errors.push(copy.load_row(1, 1, &image.as_ref()).unwrap_err());
+    errors.push(copy.finish_load().unwrap_err());
+    let mut copy = WorkingCopy::new(w.copy.catalogue()).unwrap();
+    errors.push(copy.load_row(1, 9, &image.as_ref()).unwrap_err());
+    errors.push(Reject::unknown_table(w.copy.catalogue(), "secret").into());
+    for error in errors {
+        let text = error.to_string();
+        for name in ["secret", "hidden", "covert", "private"] {
+            assert!(!text.contains(name), "{text}");
+        }
+        assert!(text.starts_with("working copy: "), "{text}");
+    }
+}
