@@ -12,6 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 struct Bell {
     connection: u64,
+    /// In rising order; none for all.
     tables: Vec<u32>,
     write: OwnedFd,
     /// Kept so that writing can never raise SIGPIPE in the program that the daemon runs in.
@@ -26,9 +27,11 @@ pub(crate) struct Bells {
 
 impl Bells {
     /// Hangs a bell, in place of the connection's present one; the end that the client gets.
-    pub fn add(&mut self, connection: u64, tables: Vec<u32>) -> std::io::Result<OwnedFd> {
+    pub fn add(&mut self, connection: u64, mut tables: Vec<u32>) -> std::io::Result<OwnedFd> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let theirs = read.try_clone()?;
+        tables.sort_unstable();
+        tables.dedup();
         self.remove(connection);
         self.bells.push(Bell { connection, tables, write, read });
         Ok(theirs)
@@ -43,8 +46,9 @@ impl Bells {
     pub fn ring(&self, tables: &[u32]) {
         let all = tables.contains(&0);
         for bell in &self.bells {
-            let concerned =
-                all || bell.tables.is_empty() || bell.tables.iter().any(|t| tables.contains(t));
+            // A bell may name a thousand tables, and there may be a thousand such bells.
+            let names = |t: &u32| bell.tables.binary_search(t).is_ok();
+            let concerned = all || bell.tables.is_empty() || tables.iter().any(names);
             if concerned && matches!(rustix::io::ioctl_fionread(&bell.read), Ok(0)) {
                 // A wake is a hint: one that is lost costs its reader a look at its deadline.
                 let _ = rustix::io::write(&bell.write, &1u64.to_ne_bytes());
@@ -60,7 +64,7 @@ mod tests {
     #[test]
     fn one_read_empties_it_however_often_it_rang() {
         let mut bells = Bells::default();
-        let read = bells.add(1, vec![3]).unwrap();
+        let read = bells.add(1, vec![7, 3, 3, 1]).unwrap();
         let mut buffer = [0u8; 8];
         bells.ring(&[4]);
         assert!(rustix::io::read(&read, &mut buffer).is_err());

@@ -1,6 +1,6 @@
 //! Result rows and long messages of outcomes, laid up for a while until the producer fetches them.
 //!
-//! Bounded by bytes and age: the oldest goes first. Only the uid that the lane belongs to gets
+//! Bounded by bytes for each uid, and by age: the oldest goes first. Only the uid that the lane belongs to gets
 //! them, and only once.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,8 +10,10 @@ use shmirror_shm::request::ResultSet;
 use shmirror_shm::value::Value;
 use shmirror_shm::wire::{Answer, RefuseCode};
 
-/// Most bytes that are kept.
+/// Most bytes that are kept for one uid.
 const BYTES: usize = 64 << 20;
+/// What an entry takes besides its answer, about.
+const ENTRY_BYTES: usize = 256;
 /// Longest time that anything is kept.
 const AGE: Duration = Duration::from_secs(30);
 /// Shorter messages are whole in the outcome itself.
@@ -21,18 +23,25 @@ const SHORT_MESSAGE: usize = 160;
 pub(super) type Ticket = (u64, u64);
 
 struct Entry {
-    uid: u32,
     bytes: usize,
     answer: Answer,
+    /// Which of the order's entries is its own.
+    number: u64,
 }
 
-/// What is laid up.
+/// What is laid up for one uid.
 #[derive(Default)]
-pub(crate) struct Stash {
+struct Shelf {
     entries: HashMap<Ticket, Entry>,
-    order: VecDeque<(Instant, Ticket)>,
+    /// The oldest first; those that were fetched or replaced stay until they come to the front.
+    order: VecDeque<(Instant, Ticket, u64)>,
     bytes: usize,
+    next: u64,
 }
+
+/// What is laid up, by uid: nobody's results push out another's.
+#[derive(Default)]
+pub(crate) struct Stash(HashMap<u32, Shelf>);
 
 impl Stash {
     /// Keeps result rows.
@@ -44,57 +53,74 @@ impl Stash {
         sets: Vec<ResultSet>,
     ) {
         let bytes = sets.iter().map(set_bytes).sum();
-        self.put(ticket, Entry { uid, bytes, answer: Answer::Rows { revision, sets } });
+        self.0.entry(uid).or_default().put(ticket, bytes, Answer::Rows { revision, sets });
     }
 
     /// Keeps a message that is too long for the outcome table.
     pub(super) fn put_message(&mut self, ticket: Ticket, uid: u32, message: &str) {
         if message.len() > SHORT_MESSAGE {
             let answer = Answer::Text(message.to_owned());
-            self.put(ticket, Entry { uid, bytes: message.len(), answer });
-        }
-    }
-
-    fn put(&mut self, ticket: Ticket, entry: Entry) {
-        self.bytes += entry.bytes;
-        self.order.push_back((Instant::now(), ticket));
-        if let Some(old) = self.entries.insert(ticket, entry) {
-            self.bytes -= old.bytes;
-        }
-        // The newest stays even where it alone is over the bound: it was asked for.
-        while self.bytes > BYTES && self.entries.len() > 1 {
-            self.drop_oldest();
+            self.0.entry(uid).or_default().put(ticket, message.len(), answer);
         }
     }
 
     /// Lets go of what is too old.
     pub(super) fn expire(&mut self) {
-        while self.order.front().is_some_and(|(since, _)| since.elapsed() > AGE) {
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some((_, ticket)) = self.order.pop_front()
-            && let Some(entry) = self.entries.remove(&ticket)
-        {
-            self.bytes -= entry.bytes;
+        if !self.0.is_empty() {
+            self.0.retain(|_, shelf| {
+                shelf.expire();
+                !shelf.order.is_empty()
+            });
         }
     }
 
     /// Gives out, and forgets, what is laid up for a ticket.
     pub(super) fn take(&mut self, ticket: Ticket, uid: u32) -> Answer {
-        let own = self.entries.get(&ticket).is_some_and(|e| e.uid == uid);
-        if own && let Some(entry) = self.entries.remove(&ticket) {
-            self.bytes -= entry.bytes;
-            self.order.retain(|(_, t)| *t != ticket);
-            return entry.answer;
+        if let Some(answer) = self.0.get_mut(&uid).and_then(|shelf| shelf.take(ticket)) {
+            return answer;
         }
         let (lane, number) = ticket;
         Answer::Refused {
             code: RefuseCode::Expired,
             message: format!("nothing is laid up for ticket {number} of lane {lane:016x}"),
         }
+    }
+}
+
+impl Shelf {
+    fn put(&mut self, ticket: Ticket, bytes: usize, answer: Answer) {
+        let (bytes, number) = (bytes + ENTRY_BYTES, self.next);
+        self.next += 1;
+        self.bytes += bytes;
+        self.order.push_back((Instant::now(), ticket, number));
+        if let Some(old) = self.entries.insert(ticket, Entry { bytes, answer, number }) {
+            self.bytes -= old.bytes;
+        }
+        // The newest stays even where it alone is over the bound: it was asked for.
+        while (self.bytes > BYTES || self.order.len() > BYTES / ENTRY_BYTES) && self.order.len() > 1
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn expire(&mut self) {
+        while self.order.front().is_some_and(|(since, ..)| since.elapsed() > AGE) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, ticket, number)) = self.order.pop_front()
+            && self.entries.get(&ticket).is_some_and(|entry| entry.number == number)
+        {
+            self.take(ticket);
+        }
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Answer> {
+        let entry = self.entries.remove(&ticket)?;
+        self.bytes -= entry.bytes;
+        Some(entry.answer)
     }
 }
 
@@ -119,7 +145,7 @@ mod tests {
         assert!(matches!(stash.take((1, 1), 1001), Answer::Refused { .. }));
         assert!(matches!(stash.take((1, 1), 1000), Answer::Rows { revision: 7, .. }));
         assert!(matches!(stash.take((1, 1), 1000), Answer::Refused { .. }));
-        assert_eq!((stash.bytes, stash.order.len()), (0, 0));
+        assert!(stash.0.values().all(|shelf| shelf.bytes == 0));
     }
 
     #[test]
@@ -128,10 +154,31 @@ mod tests {
         for ticket in 0..5 {
             stash.put_rows((1, ticket), 1, 1, rows(BYTES / 3));
         }
-        assert!(stash.bytes <= BYTES);
+        assert!(stash.0[&1].bytes <= BYTES);
         assert!(matches!(stash.take((1, 0), 1), Answer::Refused { .. }));
         assert!(matches!(stash.take((1, 4), 1), Answer::Rows { .. }));
         stash.put_message((1, 9), 1, "short");
         assert!(matches!(stash.take((1, 9), 1), Answer::Refused { .. }));
+    }
+
+    #[test]
+    fn many_small_ones_are_bounded_and_found_at_once() {
+        let mut stash = Stash::default();
+        stash.put_rows((9, 9), 2, 1, rows(3));
+        let empty = || vec![ResultSet { columns: vec![String::new()], rows: vec![] }];
+        for ticket in 0..400_000 {
+            stash.put_rows((1, ticket), 1, 1, empty());
+        }
+        // What they take is counted, not only what is in them.
+        assert!(stash.0[&1].entries.len() <= BYTES / ENTRY_BYTES);
+        let since = Instant::now();
+        for ticket in 300_000..400_000 {
+            assert!(matches!(stash.take((1, ticket), 1), Answer::Rows { .. }));
+            stash.put_rows((1, ticket), 1, 1, empty());
+        }
+        assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+        assert!(stash.0[&1].order.len() <= BYTES / ENTRY_BYTES + 1);
+        // Another uid's is still there.
+        assert!(matches!(stash.take((9, 9), 2), Answer::Rows { .. }));
     }
 }
