@@ -88,6 +88,9 @@ impl Transaction {
 
     /// The last change is made only if its row is of this revision; 0: only if there is no such row.
     /// Else the transaction fails with [`RejectCode::RevisionMismatch`](crate::RejectCode).
+    ///
+    /// It is the row's revision before this transaction that counts, as it says that nobody else has
+    /// changed the row since; what earlier changes of the transaction did to the row does not.
     pub fn if_revision(mut self, revision: u64) -> Self {
         let what = match self.changes.last_mut().map(|c| &mut c.action) {
             Some(Action::Insert { if_revision, rows, .. }) if rows.len() == 1 => {

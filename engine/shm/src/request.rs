@@ -8,7 +8,12 @@ use crate::value::Value;
 /// The payload of one request record: an rkyv archive of this, checked on a private copy.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub enum Request {
-    /// Changes that commit or fail as one.
+    /// Changes that commit or fail as one, done in their order.
+    ///
+    /// An `if_revision` asks for a row as it was *before* the request: it says that nobody else has
+    /// changed the row since its revision was read. What earlier changes of the same request did to the
+    /// row does not count, so several of them can ask for the same revision, in any order; a row that
+    /// was not there before is 0 for all of them.
     Transaction(Vec<Change>),
     /// SQL: DDL, DML and SELECT; several statements are one transaction.
     Sql(SqlRequest),
@@ -34,7 +39,8 @@ pub enum Action {
         rows: Vec<Vec<Value>>,
         /// What to do where the key is there already.
         on_conflict: OnConflict,
-        /// For a single row: its revision must be this; 0: there must be no such row.
+        /// For a single row: its revision before the request must be this; 0: there must have been no
+        /// such row.
         if_revision: Option<u64>,
     },
     /// New values for some columns of the row with this key. No such row is an error.
@@ -45,14 +51,14 @@ pub enum Action {
         columns: Vec<String>,
         /// Their new values.
         values: Vec<Value>,
-        /// The row's revision must be this.
+        /// The row's revision before the request must be this; 0: the request itself made the row.
         if_revision: Option<u64>,
     },
     /// The row with this key goes. No such row is an error.
     Delete {
         /// Values of the key columns, in key order.
         key: Vec<Value>,
-        /// The row's revision must be this.
+        /// The row's revision before the request must be this; 0: the request itself made the row.
         if_revision: Option<u64>,
     },
 }

@@ -192,6 +192,8 @@ fn check_key(
     let canonical = key_of(plan, &values)?;
     let Some(wanted) = if_revision else { return Ok(()) };
     match revisions.revision_of(plan.table.def.id, &canonical) {
+        // A row that an earlier change of this request made.
+        None if wanted == 0 => Ok(()),
         None => Err(no_such_row(plan, key)),
         Some(found) if found == wanted => Ok(()),
         Some(found) => Err(mismatch(plan, &values, found, wanted)),

@@ -120,3 +120,39 @@ fn more_plans_than_are_kept() {
     assert_eq!(w.change((0..2048).map(one).collect()).unwrap().count, 2048);
     assert_eq!(w.change(vec![one(1)]).unwrap_err().code, RejectCode::PrimaryKey);
 }
+
+#[test]
+fn if_revision_is_of_the_row_before_the_request() {
+    let mut w = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, a)");
+    w.sql("INSERT INTO t VALUES(1,'one')").unwrap();
+    let revision = w.revision;
+    let with = |mut change: Change, wanted: u64| {
+        match &mut change.action {
+            Action::Insert { if_revision, .. }
+            | Action::Update { if_revision, .. }
+            | Action::Delete { if_revision, .. } => *if_revision = Some(wanted),
+        }
+        change
+    };
+    let put =
+        |id: i64, a: &str| insert("t", &["id", "a"], vec![vec![v(id), v(a)]], OnConflict::Fail);
+    let set = |id: i64, a: &str| update("t", vec![v(id)], &["a"], vec![v(a)]);
+    // Its own changes do not count, whatever they are.
+    w.change(vec![
+        with(set(1, "two"), revision),
+        with(set(1, "three"), revision),
+        with(delete("t", vec![v(1)]), revision),
+        with(put(1, "four"), revision),
+    ])
+    .unwrap();
+    let code = |w: &mut World, changes| w.change(changes).unwrap_err().code;
+    assert_eq!(
+        code(&mut w, vec![delete("t", vec![v(1)]), with(put(1, "x"), 0)]),
+        RejectCode::RevisionMismatch
+    );
+    w.change(vec![with(put(2, "new"), 0), with(set(2, "newer"), 0)]).unwrap();
+    // Where nothing made it, it is not there; and somebody else's is not ours.
+    assert_eq!(code(&mut w, vec![with(set(3, "x"), 0)]), RejectCode::NoSuchRow);
+    assert_eq!(code(&mut w, vec![with(set(3, "x"), 1)]), RejectCode::NoSuchRow);
+    assert_eq!(code(&mut w, vec![with(set(2, "x"), 0)]), RejectCode::RevisionMismatch);
+}
