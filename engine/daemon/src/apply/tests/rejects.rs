@@ -287,6 +287,24 @@ fn limits_are_named() {
 }
 
 #[test]
+fn the_number_of_tables_is_limited() {
+    let mut w = world();
+    let there = w.copy.catalogue().tables.len();
+    let make = |from: usize, to: usize| {
+        (from..to).map(|i| format!("CREATE TABLE more{i}(a)")).collect::<Vec<_>>().join(";")
+    };
+    let most = shmirror_shm::limits::TABLES;
+    assert_eq!(
+        w.code(&make(there, most + 1)),
+        (R::Limit, "tables: 1025 found, at most 1024 allowed".to_owned())
+    );
+    assert_eq!(w.copy.catalogue().tables.len(), there, "all of it or nothing");
+    w.sql(&make(there, most)).unwrap();
+    assert_eq!(w.copy.catalogue().tables.len(), most);
+    assert_eq!(w.code("CREATE TABLE one_more(a)").0, R::Limit);
+}
+
+#[test]
 fn time_is_limited() {
     let mut w = world();
     let budget = Budget { time: Duration::from_millis(30), ..Budget::default() };
