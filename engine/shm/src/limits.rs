@@ -5,6 +5,12 @@
 pub const TABLES: usize = 1_024;
 /// Most columns in one table, the hidden rowid not counted.
 pub const COLUMNS: usize = 256;
+/// Most times that the columns of one table can be changed: stored rows may be of any of its shapes,
+/// so all of them are kept. After that its rows go into a new table.
+pub const PAST_SHAPES: usize = 1_000;
+/// Largest catalogue, in bytes of its archive: all names, SQL texts and past shapes. Every change of
+/// schema writes it anew.
+pub const CATALOGUE_BYTES: usize = 16 << 20;
 /// Most columns in one key.
 pub const KEY_COLUMNS: usize = 16;
 /// Longest key, in bytes of its encoding (see [`crate::key`]).

@@ -52,6 +52,7 @@ use rusqlite::config::DbConfig;
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
+use shmirror_shm::limits;
 use shmirror_shm::request::{RejectCode, Request, ResultSet};
 
 use capture::Capture;
@@ -311,6 +312,9 @@ impl WorkingCopy {
             let message = format!("at the end of the request: {}{keys}", reject::FOREIGN_KEY);
             return Err(Reject::new(RejectCode::ForeignKey, message));
         }
+        if !Arc::ptr_eq(before, &self.catalogue) {
+            self.check_catalogue_size()?;
+        }
         let sequences = self.settle_sequences(!Arc::ptr_eq(before, &self.catalogue))?;
         let changes = self.capture.state().drain()?;
         let schema = (!Arc::ptr_eq(before, &self.catalogue)).then(|| {
@@ -321,6 +325,16 @@ impl WorkingCopy {
         });
         let count = changes.len() as u64;
         Ok(Applied { changes: Arc::new(changes), schema, sequences, count, results })
+    }
+
+    fn check_catalogue_size(&self) -> Result<(), Reject> {
+        let found = self.catalogue.to_bytes();
+        let found = found.map_err(|e| Reject::internal("writing the catalogue", e))?.len();
+        if found > limits::CATALOGUE_BYTES {
+            let what = "bytes of all definitions of tables, indexes, views and triggers";
+            return Err(Reject::limit(what, found, limits::CATALOGUE_BYTES));
+        }
+        Ok(())
     }
 
     /// Takes back what the failed request did.

@@ -306,6 +306,10 @@ fn succeed(before: &TableDef, mut read: TableDef) -> Result<(TableDef, bool), Re
     let reshaped = names(before) != names(&read);
     read.shape = before.shape;
     if reshaped {
+        if read.past_shapes.len() >= limits::PAST_SHAPES {
+            let what = format!("table \"{}\": changes of its columns", read.name);
+            return Err(Reject::limit(what, limits::PAST_SHAPES + 1, limits::PAST_SHAPES));
+        }
         read.past_shapes.push(PastShape { shape: before.shape, columns: names(before) });
         read.shape = before
             .shape

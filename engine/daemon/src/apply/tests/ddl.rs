@@ -164,3 +164,29 @@ fn many_tables() {
     let again = w.reload();
     assert_eq!(again.catalogue(), w.copy.catalogue());
 }
+
+#[test]
+fn a_catalogue_does_not_grow_without_end() {
+    let mut w = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, a)");
+    let rename = |i: usize| {
+        let (from, to) = if i % 2 == 0 { ("a", "b") } else { ("b", "a") };
+        format!("ALTER TABLE t RENAME COLUMN {from} TO {to};")
+    };
+    let all: String = (0..limits::PAST_SHAPES).map(rename).collect();
+    w.sql(&all).unwrap();
+    let (code, message) = w.code(&rename(limits::PAST_SHAPES));
+    assert_eq!(code, RejectCode::Limit);
+    assert!(message.contains("\"t\"") && message.contains("1000"), "{message}");
+    w.sql("INSERT INTO t VALUES(1,2)").unwrap();
+
+    // A definition is kept with its comments.
+    let long = "x".repeat(limits::SQL_BYTES / 2);
+    let tables = limits::CATALOGUE_BYTES / long.len() - 1;
+    for i in 0..tables {
+        w.sql(&format!("CREATE TABLE long{i}(a /*{long}*/)")).unwrap();
+    }
+    let (code, message) = w.code(&format!("CREATE TABLE more(a /*{long}*/)"));
+    assert_eq!(code, RejectCode::Limit, "{message}");
+    assert!(w.copy.catalogue().table("more").is_none());
+    w.sql("CREATE TABLE small(a)").unwrap();
+}
