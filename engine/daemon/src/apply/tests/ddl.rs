@@ -169,7 +169,7 @@ fn many_tables() {
 fn a_catalogue_does_not_grow_without_end() {
     let mut w = World::new("CREATE TABLE t(id INTEGER PRIMARY KEY, a)");
     let rename = |i: usize| {
-        let (from, to) = if i % 2 == 0 { ("a", "b") } else { ("b", "a") };
+        let (from, to) = if i.is_multiple_of(2) { ("a", "b") } else { ("b", "a") };
         format!("ALTER TABLE t RENAME COLUMN {from} TO {to};")
     };
     let all: String = (0..limits::PAST_SHAPES).map(rename).collect();
