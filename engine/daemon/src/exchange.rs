@@ -9,7 +9,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value as Json;
-use shmirror_shm::wire::Answer;
+use shmirror_shm::archive;
+use shmirror_shm::wire::{Answer, RefuseCode};
+use shmirror_shm::wire_io::{Ready, WireError};
 
 use crate::error::DaemonError;
 
@@ -89,17 +91,68 @@ pub(crate) struct ReplyTo {
 /// What a call comes to: an answer, and descriptors beside it.
 pub(crate) type Reply = (Answer, Vec<OwnedFd>);
 
+/// A reply as it goes out. Packing a large one takes its time, so workers do that with theirs.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    payload: Ready,
+    fds: Vec<OwnedFd>,
+    /// Bytes of memory that it holds until it is read.
+    pub bytes: u64,
+}
+
+impl Packed {
+    /// Packs a reply, or, where that fails, why. `None`: not even that can be packed.
+    pub fn of((answer, fds): Reply) -> Option<Self> {
+        let bytes = match &answer {
+            Answer::TableCopy { bytes, .. } | Answer::History { bytes, .. } => *bytes,
+            _ => 0,
+        };
+        let pack = |answer: &Answer| {
+            let payload = archive::to_bytes(answer).map_err(|e| e.to_string())?;
+            Ready::new(payload).map_err(|e| e.to_string())
+        };
+        match pack(&answer) {
+            Ok(payload) => Some(Self { bytes: bytes + payload.memory_bytes(), payload, fds }),
+            Err(message) => {
+                let refused = Answer::Refused { code: RefuseCode::Internal, message };
+                let payload = pack(&refused).ok()?;
+                Some(Self { bytes: payload.memory_bytes(), payload, fds: vec![] })
+            }
+        }
+    }
+
+    /// Whether descriptors go with it.
+    pub fn carries(&self) -> bool {
+        !self.fds.is_empty() || self.payload.memory_bytes() > 0
+    }
+
+    /// Sends it as the answer to call `id`.
+    pub fn send(&self, socket: impl AsFd, id: u32) -> Result<(), WireError> {
+        let fds: Vec<BorrowedFd<'_>> = self.fds.iter().map(AsFd::as_fd).collect();
+        self.payload.send(socket, id, &fds)
+    }
+}
+
 /// Work that takes longer than a thread with other duties may spend on it.
 pub(crate) type Job = Box<dyn FnOnce() -> Reply + Send>;
+
+/// How long a job may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// Milliseconds.
+    Short,
+    /// As long as its budget allows.
+    Long,
+}
 
 /// Mail for the control thread.
 pub(crate) enum ControlMail {
     /// The answer to a call.
     Answer(ReplyTo, Reply),
-    /// A job whose result is the answer to a call.
+    /// A short job whose result is the answer to a call.
     Work(ReplyTo, Job),
     /// A worker finished a job.
-    Worked(ReplyTo, Reply),
+    Worked(ReplyTo, Duty, Option<Packed>),
     /// The pipeline's part of the status; the control thread adds the clients.
     Status(ReplyTo, Json),
     /// No more attaches and calls: the daemon is stopping.

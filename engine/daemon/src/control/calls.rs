@@ -13,7 +13,7 @@ use super::{Control, refused, role_of};
 use crate::access::{self, Peer};
 use crate::backup;
 use crate::check;
-use crate::exchange::{Job, Reply, ReplyTo};
+use crate::exchange::{Duty, Job, Reply, ReplyTo};
 use crate::instance::Descriptors;
 use crate::logging::COMM;
 use crate::memfd::SealedFile;
@@ -71,7 +71,7 @@ impl Control {
             }
             Call::TableCopy(table) => self.pipeline.send(PipelineMail::TableCopy { table, to }),
             Call::Status => self.pipeline.send(PipelineMail::Status { to }),
-            Call::Notify(tables) if tables.len() > TABLES => {
+            Call::Notify(tables) | Call::History { tables, .. } if tables.len() > TABLES => {
                 let message = format!("{} tables named, at most {TABLES} allowed", tables.len());
                 self.answer(to, (refused(RefuseCode::Limit, message), vec![]));
             }
@@ -80,6 +80,7 @@ impl Control {
                 let readers = Arc::clone(&self.readers);
                 self.work(
                     to,
+                    Duty::Short,
                     Box::new(move || {
                         let mut fds = Vec::new();
                         let answer = readers.with(|reader| {
@@ -92,16 +93,21 @@ impl Control {
             Call::Query(request) => {
                 let (instance, pipeline) = (Arc::clone(&self.instance), self.pipeline.clone());
                 let job = move || (querying::run(&instance, &pipeline, &request), vec![]);
-                self.work(to, Box::new(job));
+                self.work(to, Duty::Long, Box::new(job));
             }
             Call::Check => {
                 let (readers, pipeline) = (Arc::clone(&self.readers), self.pipeline.clone());
-                self.work(to, Box::new(move || (check::run(&readers, &pipeline), vec![])));
+                self.work(
+                    to,
+                    Duty::Long,
+                    Box::new(move || (check::run(&readers, &pipeline), vec![])),
+                );
             }
             Call::Backup(path) => {
                 let (readers, instance) = (Arc::clone(&self.readers), Arc::clone(&self.instance));
                 self.work(
                     to,
+                    Duty::Long,
                     Box::new(move || {
                         let key = instance.config.key_path();
                         (readers.with(|reader| backup::run(reader, Path::new(&path), &key)), vec![])
@@ -112,8 +118,8 @@ impl Control {
     }
 
     /// Hands a job to the workers.
-    pub(super) fn work(&mut self, to: ReplyTo, job: Job) {
-        if let Err(answer) = self.workers.run(to, job) {
+    pub(super) fn work(&mut self, to: ReplyTo, duty: Duty, job: Job) {
+        if let Err(answer) = self.workers.run(to, duty, job) {
             self.answer(to, (answer, vec![]));
         }
     }

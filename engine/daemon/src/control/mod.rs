@@ -27,7 +27,7 @@ use self::socket::ControlSocket;
 use self::workers::Workers;
 use crate::access::{self, Peer};
 use crate::error::DaemonError;
-use crate::exchange::{ControlMail, Mailbox, Post, ReplyTo};
+use crate::exchange::{ControlMail, Duty, Mailbox, Packed, Post, ReplyTo};
 use crate::instance::{Instance, VERSION};
 use crate::logging::COMM;
 use crate::pipeline::mail::PipelineMail;
@@ -40,6 +40,10 @@ const HELLO_TIME: Duration = Duration::from_secs(5);
 const PACKETS_A_TURN: usize = 8;
 /// Most connections beyond the limit that are kept until they are told of it.
 const TURNED_AWAY: usize = 64;
+/// Connections accepted before others have their turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// Bytes of answers that wait to be read by all clients; no further large one is made ready then.
+const HELD: u64 = 512 << 20;
 /// How long the daemon tries to send the last answers when it ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -129,7 +133,9 @@ impl Control {
 
     /// Until the next beat, or sooner where a deadline is near.
     fn timeout(&self) -> Timespec {
-        let soon = self.ending.is_some() || self.accept_after.is_some();
+        let soon = self.ending.is_some()
+            || self.accept_after.is_some()
+            || self.connections.values().any(Connection::is_choked);
         let time = if soon { Duration::from_millis(20) } else { pulse::BEAT };
         Timespec { tv_sec: 0, tv_nsec: time.as_nanos() as _ }
     }
@@ -140,7 +146,9 @@ impl Control {
 
     fn accept(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while let Some(socket) = &self.socket {
+        // Who connects as fast as this accepts does not keep it here.
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(socket) = &self.socket else { return };
             let fd = match rustix::net::accept_with(socket, flags) {
                 Ok(fd) => fd,
                 Err(Errno::AGAIN) => return,
@@ -264,9 +272,21 @@ impl Control {
 
     /// Queues an answer and sends what goes at once.
     pub(crate) fn answer(&mut self, to: ReplyTo, reply: crate::exchange::Reply) {
+        self.answer_packed(to, Packed::of(reply));
+    }
+
+    fn answer_packed(&mut self, to: ReplyTo, mut packed: Option<Packed>) {
+        if packed.as_ref().is_some_and(|p| p.bytes > 0) {
+            let held: u64 = self.connections.values().map(Connection::held_bytes).sum();
+            if held > HELD {
+                let message =
+                    format!("{held} bytes of answers wait to be read, the limit is {HELD}");
+                packed = Packed::of((refused(RefuseCode::Limit, message), vec![]));
+            }
+        }
         if let Some(connection) = self.connections.get_mut(&to.connection) {
             connection.unanswered = connection.unanswered.saturating_sub(1);
-            connection.answer(to.call, reply);
+            connection.answer(to.call, packed);
             self.flush(to.connection);
         }
     }
@@ -295,16 +315,17 @@ impl Control {
             }
             (None, None) => {}
         }
+        self.workers.forget(id);
         self.pipeline.send(PipelineMail::Detached { connection: id });
     }
 
     fn receive(&mut self, mail: ControlMail) {
         match mail {
             ControlMail::Answer(to, reply) => self.answer(to, reply),
-            ControlMail::Work(to, job) => self.work(to, job),
-            ControlMail::Worked(to, reply) => {
-                self.workers.finished();
-                self.answer(to, reply);
+            ControlMail::Work(to, job) => self.work(to, Duty::Short, job),
+            ControlMail::Worked(to, duty, packed) => {
+                self.workers.finished(duty);
+                self.answer_packed(to, packed);
             }
             ControlMail::Status(to, mut status) => {
                 if let Some(object) = status.as_object_mut() {
@@ -351,8 +372,22 @@ impl Control {
         for id in late {
             self.detach(id, Some("no Hello came in time".to_owned()));
         }
+        let mut unread = Vec::new();
+        let mut free = Vec::new();
         for (id, connection) in &mut self.connections {
-            let wanted = (connection.may_read(), connection.has_outgoing());
+            let choked = connection.is_choked();
+            match connection.look() {
+                Ok(()) if choked && !connection.is_choked() => free.push(*id),
+                Ok(()) => {}
+                Err(why) => unread.push((*id, why)),
+            }
+        }
+        free.into_iter().for_each(|id| self.flush(id));
+        for (id, why) in unread {
+            self.detach(id, Some(why));
+        }
+        for (id, connection) in &mut self.connections {
+            let wanted = (connection.may_read(), connection.wants_room());
             if wanted == connection.interest {
                 continue;
             }

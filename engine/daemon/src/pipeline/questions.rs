@@ -25,7 +25,12 @@ impl Pipeline {
             PipelineMail::Settled { lane, ticket, to } => self.settled(lane, ticket, to),
             PipelineMail::Result { uid, lane, ticket, to } => {
                 let answer = self.stash.take((lane, ticket), uid);
-                self.reply(to, (answer, vec![]));
+                if matches!(answer, Answer::Rows { .. }) {
+                    // To be packed by a worker: there may be many.
+                    self.control.send(ControlMail::Work(to, Box::new(|| (answer, vec![]))));
+                } else {
+                    self.reply(to, (answer, vec![]));
+                }
             }
             PipelineMail::Notify { tables, to } => {
                 let reply = match self.bells.add(to.connection, tables) {

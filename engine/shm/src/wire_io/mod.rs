@@ -74,6 +74,69 @@ pub fn send(
     send_flagged(fd.as_fd(), id, 0, payload, fds)
 }
 
+/// A payload that is ready to be sent: a large one lies in its memfd already, so that trying to send
+/// it again and again copies nothing.
+#[derive(Debug)]
+pub struct Ready {
+    inline: Vec<u8>,
+    memory: Option<OwnedFd>,
+    length: u32,
+}
+
+impl Ready {
+    /// Takes a payload.
+    ///
+    /// # Errors
+    /// More bytes than may be, or no memory for the memfd.
+    pub fn new(payload: Vec<u8>) -> Result<Self, WireError> {
+        if payload.len() > PAYLOAD_BYTES {
+            let (found, allowed) = (payload.len() as u64, PAYLOAD_BYTES as u64);
+            return Err(WireError::TooLarge { found, allowed });
+        }
+        let length = payload.len() as u32;
+        if payload.len() <= INLINE_BYTES {
+            return Ok(Self { inline: payload, memory: None, length });
+        }
+        Ok(Self { inline: Vec::new(), memory: Some(sealed_copy(&payload)?), length })
+    }
+
+    /// Bytes that it takes until its receiver has read it, where that is a memfd.
+    pub fn memory_bytes(&self) -> u64 {
+        if self.memory.is_some() { self.length.into() } else { 0 }
+    }
+
+    /// Sends it as [`send`] would.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub fn send(&self, fd: impl AsFd, id: u32, fds: &[BorrowedFd<'_>]) -> Result<(), WireError> {
+        let flags = if self.memory.is_some() { FLAG_MEMFD } else { 0 };
+        let header =
+            PacketHeader { magic: MAGIC, version: VERSION, flags, id, length: self.length };
+        let own = self.memory.as_ref().map(AsFd::as_fd);
+        let all: Vec<_> = own.into_iter().chain(fds.iter().copied()).collect();
+        send_packet(fd.as_fd(), &header, &self.inline, &all)
+    }
+}
+
+/// Whether the other side has read everything that was sent.
+///
+/// # Errors
+/// Not a socket.
+pub fn is_read(fd: impl AsFd) -> Result<bool, WireError> {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (which is TIOCOUTQ) writes one int.
+    let status = unsafe {
+        libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCOUTQ, core::ptr::from_mut(&mut unread))
+    };
+    if status != 0 {
+        let source = Errno::from_io_error(&std::io::Error::last_os_error());
+        let source = source.unwrap_or(Errno::INVAL);
+        return Err(WireError::System { what: "SIOCOUTQ of the control socket", source });
+    }
+    Ok(unread == 0)
+}
+
 fn send_flagged(
     fd: BorrowedFd<'_>,
     id: u32,
