@@ -1,6 +1,7 @@
-//! Figures of the store at a million rows: run by hand, in release, with `--ignored --nocapture`.
-#![allow(missing_docs, reason = "tests")]
+//! Figures of the store at a million rows: `cargo run --release -p shmirror-store --example figures`.
+#![allow(missing_docs, reason = "an example that measures")]
 
+#[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::time::{Duration, Instant};
@@ -61,9 +62,7 @@ impl Clock {
     }
 }
 
-#[test]
-#[ignore = "takes half a minute, and is a measurement"]
-fn figures() {
+fn main() {
     let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     let (mut store, ..) = open(dir.path()).unwrap();
     let mut model = Model::default();
