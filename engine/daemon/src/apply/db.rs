@@ -5,7 +5,7 @@
 //! kept by it, so none outlives it.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 
 use rusqlite::{Connection, ffi};
 
@@ -231,6 +231,37 @@ impl Db {
             self.recursive.set(on);
         }
         Ok(())
+    }
+
+    /// Registers a function that is written in terms of SQLite's own interface. `data` is for it to
+    /// read, and never followed here.
+    pub(super) fn create_function(
+        &self,
+        name: &CStr,
+        arguments: c_int,
+        flags: c_int,
+        data: *mut c_void,
+        function: unsafe extern "C" fn(
+            *mut ffi::sqlite3_context,
+            c_int,
+            *mut *mut ffi::sqlite3_value,
+        ),
+    ) -> Result<(), SqlError> {
+        // SAFETY: the name ends with NUL and is copied; the function lives as long as the program.
+        let code = unsafe {
+            ffi::sqlite3_create_function_v2(
+                self.handle(),
+                name.as_ptr(),
+                arguments,
+                flags,
+                data,
+                Some(function),
+                None,
+                None,
+                None,
+            )
+        };
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.error(code)) }
     }
 
     /// The collation of a column as declared.

@@ -11,6 +11,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
 use super::db::{Db, SqlError};
+use super::functions;
 
 /// Name of the function that the capture triggers call.
 pub(crate) const CAPTURE: &str = "shmirror_capture";
@@ -279,6 +280,7 @@ pub(crate) fn open() -> Result<(Db, Guard), SqlError> {
     let guard = Guard::install(&mut connection)?;
     let db = Db::new(connection);
     harden(&db)?;
+    functions::install(&db)?;
     Ok((db, guard))
 }
 
@@ -293,6 +295,7 @@ fn harden(db: &Db) -> Result<(), SqlError> {
     let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     conn.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, functions::LIKE_PATTERN_BYTES)?;
     // A little more than a row may have, so that our own check comes first and names the column.
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, number(limits::ROW_BYTES + (1 << 20)))?;
     // Statements of ours name every column of a table three times.

@@ -20,7 +20,7 @@
 //! script          SQL text, statement by statement      delta             the net change, as told
 //! guard, replace  what a statement may do               schema            catalogue after DDL
 //! reject, foreign why not, in words                     load, rows        rows past the rules
-//! sequences       AUTOINCREMENT
+//! sequences       AUTOINCREMENT                         functions         what SQLite does too slowly
 //! db, stmt        the layer on SQLite; unsafe is here   words             bare words of SQL
 //! ```
 
@@ -30,6 +30,7 @@ pub(crate) mod db;
 mod delta;
 mod error;
 mod foreign;
+mod functions;
 pub(crate) mod guard;
 mod load;
 mod plan;

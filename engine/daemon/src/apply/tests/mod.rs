@@ -5,6 +5,7 @@ mod capture;
 mod changes;
 mod db;
 mod ddl;
+mod functions;
 mod groups;
 mod property;
 mod rejects;
