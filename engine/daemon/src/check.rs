@@ -9,6 +9,8 @@
 //!                                                                                      ─► Working
 //! worker                          the report
 //! ```
+//! The pipeline's parts pause commits: about a second for each million rows of the segment at first, then
+//! about as long for each table of a million rows. Readers are not concerned.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -36,8 +38,10 @@ const DIFFERENCES: usize = 1_000;
 pub(crate) enum Part {
     /// First.
     Boundary(Box<Boundary>),
-    /// Then one for each table; the end of the channel is the end.
+    /// Then one for each table.
     Working(WorkingPart),
+    /// Last. A channel that ends without it is of a daemon that stops.
+    End,
 }
 
 /// Store and segment at one revision.
@@ -113,7 +117,9 @@ pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>) -> Answer {
     };
     comparison.finish_store();
     comparison.sequences(&found, sequences);
-    comparison.working(&parts);
+    if !comparison.working(&parts) {
+        return refused(RefuseCode::Stopping, "the daemon is stopping".to_owned());
+    }
     Answer::Text(comparison.report(revision, &found).to_string())
 }
 
@@ -206,9 +212,14 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn working(&mut self, parts: &Receiver<Part>) {
+    /// Whether all tables were compared.
+    fn working(&mut self, parts: &Receiver<Part>) -> bool {
         for part in parts {
-            let Part::Working(part) = part else { continue };
+            let part = match part {
+                Part::Working(part) => part,
+                Part::Boundary(_) => continue,
+                Part::End => return true,
+            };
             self.counts.entry(part.table).or_default().working = part.rows;
             for (key, what) in part.differences {
                 self.differs(part.table, json!(key), what);
@@ -221,6 +232,7 @@ impl<'a> Comparison<'a> {
                 self.differs(part.table, Json::Null, &error);
             }
         }
+        false
     }
 
     fn report(mut self, revision: u64, found: &Snapshot) -> Json {
@@ -289,5 +301,32 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_was_cut_short_is_not_taken_for_a_good_one() {
+        let catalogue = Catalogue::default();
+        let mut comparison = Comparison::new(&catalogue, HashMap::new(), HashMap::new());
+        for ends in [false, true] {
+            let (send, parts) = unbounded();
+            let part = WorkingPart {
+                table: 1,
+                rows: 2,
+                segment_rows: 2,
+                differences: Vec::new(),
+                error: None,
+            };
+            send.send(Part::Working(part)).ok();
+            if ends {
+                send.send(Part::End).ok();
+            }
+            drop(send);
+            assert_eq!(comparison.working(&parts), ends);
+        }
     }
 }

@@ -51,7 +51,11 @@ impl Pipeline {
     /// Compares one table of the check under way, if there is one.
     pub(super) fn check_a_table(&mut self) {
         let Some(mut checking) = self.checking.take() else { return };
-        let Some(table) = checking.tables.pop_front() else { return };
+        let Some(table) = checking.tables.pop_front() else {
+            // A worker that gave up takes nothing more.
+            let _ = checking.to.send(Part::End);
+            return;
+        };
         let Some(def) = self.catalogue.table_by_id(table) else {
             // It was dropped since the check began.
             self.checking = Some(checking);
