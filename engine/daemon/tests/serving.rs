@@ -168,6 +168,18 @@ fn a_full_store_refuses_and_changes_nothing() {
     assert!(row(&segment, "t", stored - 1).is_some());
     let again = lane.insert("t", &[(stored, &format!("{wide}{stored}"))]);
     assert_eq!(code(&again), RejectCode::Store);
+    // Nor of a change of schema, of which everything but the commit was done.
+    let schema = segment.schema_version();
+    let sql = format!(
+        "ALTER TABLE t RENAME COLUMN v TO w; ALTER TABLE t ADD COLUMN x DEFAULT 5; \
+         CREATE TABLE u(id INTEGER PRIMARY KEY AUTOINCREMENT, v); \
+         INSERT INTO u(v) VALUES('{wide}'); DELETE FROM t WHERE id = 0"
+    );
+    assert_eq!(code(&lane.run(&sql_request(&sql))), RejectCode::Store);
+    assert_eq!(segment.schema_version(), schema);
+    assert!(row(&segment, "t", 0).is_some() && table(&segment, "u").is_none());
+    let (_, rows) = client.rows(&lane, "SELECT count(v) FROM t");
+    assert_eq!(rows, [[Value::Integer(stored)]]);
     let report = client.json(&Call::Check);
     assert_eq!(report["ok"], true, "{report:#}");
     let revision = segment.revision();
