@@ -124,6 +124,25 @@ fn odd_schemas_come_over_too() {
 }
 
 #[test]
+fn autoincrement_goes_on_where_the_file_stands() {
+    let mut i = Instance::start();
+    let file = database(
+        &i,
+        "auto.db",
+        "CREATE TABLE \"it's\"(id INTEGER PRIMARY KEY AUTOINCREMENT, v);
+         INSERT INTO \"it's\"(v) VALUES (1), (2), (3), (4);
+         DELETE FROM \"it's\" WHERE id > 2;
+         CREATE TABLE empty(id INTEGER PRIMARY KEY AUTOINCREMENT);
+         INSERT INTO empty DEFAULT VALUES; DELETE FROM empty",
+    );
+    i.run(&["import", &file]).ok();
+    i.restart();
+    i.sql("INSERT INTO \"it's\"(v) VALUES (5); INSERT INTO empty DEFAULT VALUES");
+    assert_eq!(rows(&i, "it's")[2]["id"], 5);
+    assert_eq!(rows(&i, "empty")[0]["id"], 2);
+}
+
+#[test]
 fn what_is_no_plain_database_is_refused() {
     let i = Instance::start();
     let refused = |file: &str, expected: &str| {

@@ -13,7 +13,10 @@ use crate::table;
 pub const HELP: &str = "\
 Opens every seal of the store and compares three things row by row: what the store holds, the \
 daemon's working copy, and what the shared memory shows. Prints what was compared and what differs. \
-Exit status 0 where nothing differs, else 1.";
+Exit status 0 where nothing differs, else 1.
+
+Reads go on meanwhile; commits wait for about a second per million rows, so that what is compared is of \
+one revision.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -14,7 +14,7 @@ use crate::table;
 pub const HELP: &str = "\
 Brings in every table of an existing, plain SQLite database: schemas as they are declared (keys of \
 any kind, CHECKs, foreign keys, generated columns, WITHOUT ROWID, STRICT), all rows, then indexes, \
-views and triggers. Tables without a key keep their rowids. The file is opened read-only.
+views and triggers. Tables without a key keep their rowids, and AUTOINCREMENT goes on where the file stands. The file is opened read-only.
 
 Rows go in so that parents come before the rows that refer to them; triggers are made last and do \
 not fire. At the end the rows of each table are counted on both sides.

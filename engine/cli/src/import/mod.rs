@@ -3,7 +3,7 @@
 //! ```text
 //! file ─► schema (read, checked) ─► tables and unique indexes, one transaction
 //!      ─► rows, parents before children, in batches ─► other indexes, views, triggers
-//!      ─► rows counted on both sides
+//!      ─► where AUTOINCREMENT stands ─► rows counted on both sides
 //! ```
 //! Triggers come last, so that none of them fires for rows that are only brought over.
 
@@ -174,7 +174,7 @@ fn fill(
 ) -> Result<u64, Failure> {
     let progress = Progress::new("importing", schema.tables.iter().map(|t| t.rows).sum(), true);
     let mut revision = first.max(rows::send(producer, source, schema, &progress)?);
-    let after = schema.after_rows();
+    let after = schema.after_rows() + &sequences(source, schema)?;
     if !after.is_empty() {
         revision = revision.max(producer.execute(&after)?.revision);
     }
@@ -189,6 +189,30 @@ fn fill(
         }
     }
     Ok(revision)
+}
+
+/// SQL that sets where AUTOINCREMENT stands in each table, as the file has it: it may be beyond the
+/// rows that are there.
+fn sequences(source: &Source<'_>, schema: &Schema) -> Result<String, Failure> {
+    let read = || -> rusqlite::Result<Vec<(String, i64)>> {
+        if !source.connection.table_exists(None, "sqlite_sequence")? {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT name, seq FROM sqlite_sequence WHERE typeof(seq) = 'integer'";
+        let mut statement = source.connection.prepare(sql)?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let mut sql = String::new();
+    for (table, seq) in read().map_err(|e| source.failed(e))? {
+        if schema.has(&table) {
+            let name = table.replace('\'', "''");
+            sql.push_str(&format!(
+                "DELETE FROM sqlite_sequence WHERE name = '{name}';\n\
+                 INSERT INTO sqlite_sequence(name, seq) VALUES ('{name}', {seq});\n"
+            ));
+        }
+    }
+    Ok(sql)
 }
 
 /// Drops everything that was brought in, children before parents, then gives back why.
