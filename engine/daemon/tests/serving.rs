@@ -394,6 +394,9 @@ fn history_copies_bells_and_status() {
     assert_eq!(status["revision"], 3);
     assert_eq!(status["tables"][0]["name"], "t");
     assert_eq!(status["tables"][0]["rows"], 1);
+    assert!(status["tables"][0]["slot_bytes"].as_u64().unwrap() > 100);
+    assert_eq!(status["lag"]["requests_waiting"], 0);
+    assert!(status["lag"]["revisions_held_for_subscribers"].as_u64().unwrap() <= 3);
     assert_eq!(status["clients"][0]["program"], "test");
     assert_eq!(status["lanes"][0]["committed"], 3);
     assert!(status["durability"].as_str().unwrap().contains("on the disk"));

@@ -33,6 +33,7 @@ impl Pipeline {
             "memory": { "locked": self.segment.locked(), "dump_excluded": true },
             "events": self.events_status(),
             "lanes": self.lanes.status(),
+            "lag": self.lag(),
             "store": self.store_status(),
             "limits": {
                 "tables": limits::TABLES,
@@ -52,12 +53,26 @@ impl Pipeline {
         })
     }
 
+    /// How far what follows the newest revision is behind it.
+    fn lag(&self) -> Json {
+        let checkpoint = self.store.figures().checkpoint;
+        let oldest = self.events_view.oldest_revision();
+        json!({
+            "requests_waiting": self.carry.len(),
+            "revisions_after_checkpoint": self.newest_revision.saturating_sub(checkpoint),
+            // A subscriber that is further behind reads the commit log.
+            "revisions_held_for_subscribers":
+                self.newest_revision.saturating_add(1).saturating_sub(oldest),
+        })
+    }
+
     fn tables(&self) -> Json {
         let table = |t: &shmirror_shm::catalogue::TableDef| {
             json!({
                 "name": t.name,
                 "id": t.id,
                 "rows": self.segment.rows(t.id),
+                "slot_bytes": self.segment.slot_bytes(t.id),
                 "columns": t.columns.iter().filter(|c| !c.hidden).count(),
             })
         };

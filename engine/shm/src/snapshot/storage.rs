@@ -175,6 +175,13 @@ impl Storage {
         self.free.push(slot);
     }
 
+    /// Bytes of its header, slots and index; blocks of TEXT and BLOB not counted.
+    pub fn bytes(&self) -> u64 {
+        let chunk = |c: &Chunk| CHUNK_WORDS as u64 * 8 + c.slots as u64 * self.slot.stride();
+        let index = if self.index.is_none() { 0 } else { self.index.entries() as u64 * 8 };
+        TABLE_WORDS as u64 * 8 + self.chunks.iter().map(chunk).sum::<u64>() + index
+    }
+
     fn append_chunk(&mut self, arena: &mut Arena, slots: usize) -> Result<(), SegmentError> {
         let offset = arena.take_zeroed(CHUNK_WORDS + slots * self.slot.slot)?;
         let words = arena.own(offset, CHUNK_WORDS);

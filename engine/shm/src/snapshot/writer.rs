@@ -213,6 +213,11 @@ impl SegmentWriter {
         self.newest_storage(table).map_or(0, |s| s.rows() as u64)
     }
 
+    /// Bytes that a table takes for its slots and its index; TEXT and BLOB are not among them.
+    pub fn slot_bytes(&self, table: u32) -> u64 {
+        self.newest_storage(table).map_or(0, Storage::bytes)
+    }
+
     /// Calls `f` with each live row of a table, in no particular order.
     pub fn for_each(&self, table: u32, f: impl FnMut(&RowBuf)) {
         if let Some(storage) = self.newest_storage(table) {
