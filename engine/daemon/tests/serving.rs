@@ -7,7 +7,7 @@ mod common;
 use std::collections::HashSet;
 use std::time::Instant;
 
-use common::{Client, Place, insert, next_event, row, sql_request, table, until};
+use common::{Client, LONG, Place, insert, next_event, row, sql_request, table, until};
 use shmirror_shm::lane::{FLAG_HAS_ROWS, Poll};
 use shmirror_shm::record::{FLAG_LAST, Operation, RecordRef, records};
 use shmirror_shm::request::{RejectCode, Request, SqlRequest};
@@ -103,6 +103,39 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(settled(ticket + 1).unwrap().0, Answer::Settled(None));
     // And writing goes on where it ended.
     assert_eq!(client.lane().sql("DELETE FROM t WHERE id = 9999"), revision + 2);
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn the_log_keeps_to_its_bound_under_a_writer_that_never_pauses() {
+    let place = Place::new();
+    let mut config = place.config();
+    config.store.log_keep_bytes = 1 << 20;
+    let daemon = shmirror_daemon::Daemon::start(config).unwrap();
+    let client = Client::attach(daemon.socket());
+    let lane = client.lane();
+    lane.sql("CREATE TABLE hot(id INTEGER PRIMARY KEY, v TEXT)");
+    lane.sql("INSERT INTO hot VALUES (1, '')");
+    let store = || client.json(&Call::Status)["store"].clone();
+    let deadline = Instant::now() + LONG;
+    let (mut written, mut oldest) = (0, 1);
+    // One row alone: never many rows to checkpoint, only a long tail.
+    while written < 16 << 20 || oldest == 1 {
+        assert!(Instant::now() < deadline, "after {written} bytes: {}", store());
+        for _ in 0..20 {
+            lane.sql("UPDATE hot SET v = hex(randomblob(8000)) WHERE id = 1");
+            written += 16_000;
+        }
+        oldest = store()["log_oldest_revision"].as_u64().unwrap();
+    }
+    let most = 6 << 20;
+    let now = store();
+    assert!(now["log_bytes"].as_u64().unwrap() < most, "{now}");
+    // And the rows of a table that is no more leave the store.
+    let rows = || store()["rows"].as_u64().unwrap();
+    until("the row to be checkpointed", || rows() == 1);
+    lane.sql("DROP TABLE hot");
+    until("the dropped table's row to go", || rows() == 0);
     daemon.stop().unwrap();
 }
 

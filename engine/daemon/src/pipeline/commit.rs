@@ -8,11 +8,6 @@ use super::group::Group;
 use super::reserve::{Prepared, Reserved};
 use crate::refusal::{Refusal, Refused};
 
-/// Rows that await the checkpoint before commits begin to pay for it.
-const DIRTY_HIGH: usize = 200_000;
-/// Rows that a commit checkpoints then.
-const DIRTY_STEP: usize = 4_096;
-
 /// A group that is durable: no failure can take it back, and it must be published.
 pub(super) struct Committed {
     group: Group,
@@ -58,9 +53,6 @@ impl Pipeline {
         self.settle_working_copy();
         self.newest_revision = group.newest;
         self.next_birth = group.next_birth;
-        if self.store.dirty_rows() > DIRTY_HIGH {
-            self.checkpoint(DIRTY_STEP);
-        }
         Ok(Committed { group, reserved })
     }
 

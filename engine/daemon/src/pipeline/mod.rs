@@ -163,6 +163,7 @@ impl Pipeline {
             let published = self.publish(committed);
             let announced = self.announce(published);
             self.acknowledge(announced);
+            self.keep_up();
         }
         self.finish()
     }
