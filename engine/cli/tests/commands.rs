@@ -236,3 +236,25 @@ fn a_reader_that_leaves_is_no_error() {
     assert!(first.starts_with("[{\"i\":1,"), "{first}");
     assert_eq!(dump.end(), 0);
 }
+
+#[test]
+fn a_service_manager_is_told_of_readiness_and_of_the_stop() {
+    let directory = tempfile::Builder::new().prefix("sm-").tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let manager = std::os::unix::net::UnixDatagram::bind(at("notify")).unwrap();
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut command = common::shmirror(&["serve", "--data", &at("data"), "--socket", &at("s")]);
+    command.env("NOTIFY_SOCKET", at("notify"));
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut daemon = common::Process(command.spawn().unwrap());
+    let told = || {
+        let mut buffer = [0; 256];
+        let length = manager.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert_eq!(told(), "READY=1\n");
+    assert_eq!(common::run(&["sql", "SELECT 1", "--socket", &at("s")]).code, 0);
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(told(), "STOPPING=1\n");
+    assert_eq!(daemon.end(), 0);
+}
