@@ -33,7 +33,6 @@ pub(crate) fn run(reader: &mut LogReader, path: &Path, key: &Path) -> Answer {
     if let Err(error) = copy_secret(key, &key_copy) {
         // A copy of the store without its key would look like a backup and be none.
         let _ = std::fs::remove_file(path);
-        let _ = std::fs::remove_file(&key_copy);
         return refused(format!("cannot copy the key to {}: {error}", key_copy.display()));
     }
     let text = json!({
@@ -47,11 +46,35 @@ pub(crate) fn run(reader: &mut LogReader, path: &Path, key: &Path) -> Answer {
     Answer::Text(text.to_string())
 }
 
-/// Copies a key file into a new file of mode 0600.
+/// Copies a key file into a new file of mode 0600. What was there before, or came in between, stays
+/// as it is; of a copy that fails nothing is left.
 pub(crate) fn copy_secret(from: &Path, to: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(to)?;
     // Copied by the kernel: the key does not pass through our memory.
-    std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
-    file.sync_all()
+    let copied = std::fs::File::open(from)
+        .and_then(|mut from| std::io::copy(&mut from, &mut file))
+        .and_then(|_| file.sync_all());
+    copied.inspect_err(|_| {
+        let _ = std::fs::remove_file(to); // the first error is the one to tell
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_copy_of_the_key_leaves_others_files_and_nothing_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("theirs"), "theirs").unwrap();
+        std::fs::write(at("key"), "key").unwrap();
+        assert!(copy_secret(&at("key"), &at("theirs")).is_err());
+        assert_eq!(std::fs::read(at("theirs")).unwrap(), b"theirs");
+        assert!(copy_secret(&at("missing"), &at("copy")).is_err());
+        assert!(!at("copy").exists());
+        copy_secret(&at("key"), &at("copy")).unwrap();
+        assert_eq!(std::fs::read(at("copy")).unwrap(), b"key");
+    }
 }
