@@ -3,7 +3,10 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 LOOM_DIR := target/loom
 
-.PHONY: build test test-unit test-loom test-figures bench clean help
+header:  ## include/shmirror.h, made from the library's source
+	$(CARGO) run --quiet --locked -p shmirror-ffi --example header
+
+.PHONY: header build test test-unit test-loom test-figures bench clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

@@ -129,6 +129,21 @@ impl<const N: usize> IntoKey for &[Value; N] {
     }
 }
 
+impl IntoKey for &[ValueRef<'_>] {
+    #[inline]
+    fn as_int(&self) -> Option<i64> {
+        match self {
+            [ValueRef::Integer(i)] => Some(*i),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn with_key<R>(&self, f: impl FnOnce(&[ValueRef<'_>]) -> R) -> R {
+        f(self)
+    }
+}
+
 impl IntoKey for Vec<Value> {
     fn with_key<R>(&self, f: impl FnOnce(&[ValueRef<'_>]) -> R) -> R {
         self.as_slice().with_key(f)
@@ -186,6 +201,9 @@ mod tests {
         let six: Vec<Value> = (1..=6i64).map(Value::from).collect();
         assert_eq!(shown(&six), (None, "(1, 2, 3, 4, 5, 6)".into()));
         assert_eq!(shown(&six[..2]), (None, "(1, 2)".into()));
+        let borrowed = [ValueRef::Integer(3), ValueRef::Text("n")];
+        assert_eq!(shown(&borrowed[..1]), (Some(3), "3".into()));
+        assert_eq!(shown(&borrowed[..]), (None, "(3, \"n\")".into()));
         assert_eq!(key_values(&("n", 1)), [Value::from("n"), Value::from(1i64)]);
     }
 }

@@ -132,6 +132,7 @@ pub use shmirror_shm::catalogue::{
     Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, PastShape,
     SchemaObject, TableDef,
 };
+pub use shmirror_shm::layout::LAYOUT_HASH;
 pub use shmirror_shm::limits;
 pub use shmirror_shm::record::Operation;
 pub use shmirror_shm::request::{Action, Change, OnConflict, RejectCode, ResultSet};
