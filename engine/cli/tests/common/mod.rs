@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -45,9 +46,14 @@ impl Ran {
     }
 }
 
+/// Where the binary is, for tests of another package than its own.
+pub static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
+
 /// The binary with these arguments.
 pub fn shmirror(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shmirror"));
+    let own = option_env!("CARGO_BIN_EXE_shmirror").map(Path::new);
+    let binary = own.or_else(|| ELSEWHERE.get().map(PathBuf::as_path)).expect("a binary");
+    let mut command = Command::new(binary);
     command.args(arguments).env_remove("SHMIRROR_SOCKET").env_remove("SHMIRROR_INSTANCE");
     command
 }

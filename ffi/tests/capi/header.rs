@@ -1,6 +1,6 @@
 //! The committed header is the one that the source makes.
 
-#[path = "../header/generate.rs"]
+#[path = "../../header/generate.rs"]
 mod generate;
 
 #[test]

@@ -1,0 +1,14 @@
+//! The library as C and C++ programs have it: installed, compiled against, run beside a real daemon.
+
+#[path = "../../../engine/cli/tests/common/mod.rs"]
+mod common;
+mod program;
+
+mod conformance;
+mod examples;
+mod figures;
+mod header;
+mod install;
+mod killed;
+mod misuse;
+mod wrapper;
