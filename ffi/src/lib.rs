@@ -22,7 +22,9 @@
 )]
 
 mod argument;
+mod binding;
 mod call;
+mod cell;
 mod error;
 mod handle;
 mod library;
@@ -30,5 +32,7 @@ mod mirror;
 mod options;
 mod output;
 mod row;
+mod rows;
 mod status;
+mod table;
 mod value;
