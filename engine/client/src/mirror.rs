@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::limits;
 use shmirror_shm::request::{ResultSet, SqlRequest};
+use shmirror_shm::signals::with_signals_blocked;
 use shmirror_shm::snapshot::{ReadError, Segment};
 use shmirror_shm::value::Value;
 use shmirror_shm::wire::{Answer, Call};
@@ -95,12 +96,13 @@ impl Mirror {
         let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map(Arc::new)
             .map_err(|e| Error::io("making an eventfd", e))?;
-        let keeper = thread::Builder::new()
-            .name("shmirror-keeper".to_owned())
-            .spawn({
-                let (core, stop) = (core.clone(), stop.clone());
-                move || core.keep(&stop)
-            })
+        let spawn = || {
+            let (core, stop) = (core.clone(), stop.clone());
+            thread::Builder::new()
+                .name("shmirror-keeper".to_owned())
+                .spawn(move || core.keep(&stop))
+        };
+        let keeper = with_signals_blocked(spawn)
             .map_err(|e| Error::io("starting the mirror's keeper", e))?;
         Ok(Self { kept: Arc::new(Kept { core, stop, keeper: Some(keeper) }) })
     }

@@ -22,6 +22,8 @@ pub mod region;
 pub mod request;
 #[cfg(not(loom))]
 mod robust;
+#[cfg(not(loom))]
+pub mod signals;
 pub mod snapshot;
 pub mod socket_path;
 pub mod sync;
