@@ -496,6 +496,13 @@ typedef struct shmirror_binding shmirror_binding;
 typedef struct shmirror_cell shmirror_cell;
 
 /**
+ * One event, filled again and again by shmirror_subscriber_next(), shmirror_history_next() and their
+ * like. One thread at a time: another gets SHMIRROR_BUSY. What is asked of an event of another kind is
+ * SHMIRROR_USAGE, and the message says which kind it is.
+ */
+typedef struct shmirror_event shmirror_event;
+
+/**
  * A read-only view of an instance's tables in shared memory. A thread of the library's sleeps on the
  * control socket; when the daemon goes away, reading goes on with what was published last, and every
  * handle moves over to the next daemon by itself. Any thread.
@@ -508,6 +515,12 @@ typedef struct shmirror_mirror shmirror_mirror;
  * SHMIRROR_INSTANCE names, else that of the instance `default`. Any thread.
  */
 typedef struct shmirror_options shmirror_options;
+
+/**
+ * Rows that SQL returned: a set for each statement that returns rows. It owns all that comes out of it,
+ * and does not change. Any thread.
+ */
+typedef struct shmirror_result shmirror_result;
 
 /**
  * A private copy of one row, to be filled again and again: no allocation once it has grown to the size
@@ -665,6 +678,16 @@ shmirror_status shmirror_table_cell(const shmirror_table *table,
 shmirror_status shmirror_cell_close(shmirror_cell *cell);
 
 /**
+ * An event that was never filled: of kind SHMIRROR_EVENT_NONE. Close it with shmirror_event_close().
+ */
+shmirror_status shmirror_event_new(shmirror_event **out);
+
+/**
+ * Ends an event, and the pointers that came out of it. NULL is fine.
+ */
+shmirror_status shmirror_event_close(shmirror_event *event);
+
+/**
  * The library's version as text: `"0.1.0"`. Any thread; lives as long as the process.
  */
 const char *shmirror_version(void);
@@ -781,6 +804,50 @@ shmirror_status shmirror_options_socket_path(const shmirror_options *options,
                                              char *buffer,
                                              size_t size,
                                              size_t *length);
+
+/**
+ * Ends a result, and the pointers that came out of it. NULL is fine.
+ */
+shmirror_status shmirror_result_close(shmirror_result *result);
+
+/**
+ * The revision that the rows are of.
+ */
+shmirror_status shmirror_result_revision(const shmirror_result *result, uint64_t *revision);
+
+/**
+ * How many sets of rows there are: one for each statement that returns rows, of no rows too.
+ */
+shmirror_status shmirror_result_sets(const shmirror_result *result, size_t *sets);
+
+/**
+ * How many columns a set has. SHMIRROR_BAD_ARGUMENT: there are not so many sets.
+ */
+shmirror_status shmirror_result_columns(const shmirror_result *result, size_t set, size_t *columns);
+
+/**
+ * The name of a column, which lives as long as the result. SHMIRROR_BAD_ARGUMENT: there are not so many
+ * sets or columns.
+ */
+shmirror_status shmirror_result_column_name(const shmirror_result *result,
+                                            size_t set,
+                                            size_t column,
+                                            const char **name);
+
+/**
+ * How many rows a set has. SHMIRROR_BAD_ARGUMENT: there are not so many sets.
+ */
+shmirror_status shmirror_result_rows(const shmirror_result *result, size_t set, size_t *rows);
+
+/**
+ * One value; its bytes live as long as the result. SHMIRROR_BAD_ARGUMENT: there are not so many sets,
+ * rows or columns.
+ */
+shmirror_status shmirror_result_value(const shmirror_result *result,
+                                      size_t set,
+                                      size_t row,
+                                      size_t column,
+                                      shmirror_value *value);
 
 /**
  * An empty row. Close it with shmirror_row_close().
