@@ -99,6 +99,12 @@ pub enum Command {
     /// Measure the figures that the project promises, on this machine
     #[command(long_about = commands::bench::HELP)]
     Bench(commands::bench::Arguments),
+    /// Print the completions of a shell
+    #[command(long_about = commands::completions::HELP)]
+    Completions(commands::completions::Arguments),
+    /// Write the man pages
+    #[command(long_about = commands::man::HELP)]
+    Man(commands::man::Arguments),
     /// A process of the demo or the benchmark.
     #[command(hide = true)]
     Part(commands::part::Arguments),

@@ -14,6 +14,7 @@ mod histogram;
 mod import;
 mod input;
 mod load;
+mod manual;
 mod output;
 mod part;
 mod private;

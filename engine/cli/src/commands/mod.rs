@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod del;
 pub mod demo;
 pub mod dump;
@@ -10,6 +11,7 @@ pub mod get;
 pub mod import;
 pub mod load;
 pub mod log;
+pub mod man;
 pub mod part;
 pub mod put;
 pub mod serve;
@@ -39,6 +41,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(a) => check::run(place, a),
         Command::Backup(a) => backup::run(place, a),
         Command::Bench(a) => bench::run(a),
+        Command::Completions(a) => completions::run(a),
+        Command::Man(a) => man::run(a),
         Command::Part(a) => part::run(place, a),
     }
 }
