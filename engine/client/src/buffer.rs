@@ -63,10 +63,16 @@ impl Buffer {
 impl Clone for Buffer {
     fn clone(&self) -> Self {
         let mut copy = Self::default();
-        if let Some(row) = self.row() {
-            copy.filled().set(row.birth(), row.revision(), row.image());
-        }
+        copy.clone_from(self);
         copy
+    }
+
+    /// Into the buffer that is there: no allocation once it has grown.
+    fn clone_from(&mut self, source: &Self) {
+        match source.row() {
+            Some(row) => self.filled().set(row.birth(), row.revision(), row.image()),
+            None => drop(std::mem::take(self)),
+        }
     }
 }
 

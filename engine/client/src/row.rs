@@ -22,10 +22,21 @@ use crate::schema::{self, Schema};
 ///
 /// `Row::default()` is an empty row, to be filled by [`Table::read`](crate::Table::read) again and
 /// again without allocation.
-#[derive(Clone)]
 pub struct Row {
     pub(crate) schema: &'static Schema,
     pub(crate) buf: Buffer,
+}
+
+impl Clone for Row {
+    fn clone(&self) -> Self {
+        Self { schema: self.schema, buf: self.buf.clone() }
+    }
+
+    /// Makes this row a copy of `source`, without allocation once it has grown to the size of the rows.
+    fn clone_from(&mut self, source: &Self) {
+        self.schema = source.schema;
+        self.buf.clone_from(&source.buf);
+    }
 }
 
 impl Default for Row {
@@ -253,6 +264,21 @@ pub(crate) mod tests {
         assert_eq!(row.get::<Vec<u8>>("raw").unwrap(), [1, 0xFE]);
         assert_eq!((row.revision(), row.key()), (9, vec![Value::Integer(7)]));
         assert_eq!(row.columns().collect::<Vec<_>>(), ["id", "Name", "kp", "note", "raw"]);
+    }
+
+    #[test]
+    fn a_copy_into_a_row_stays_where_the_row_was() {
+        let long = row(&[("id", 1i64.into()), ("text", "x".repeat(9000).into())]);
+        let mut copy = long.clone();
+        let place = copy.get::<&str>("text").unwrap().as_ptr();
+        for source in [&sample(), &long, &Row::default(), &sample()] {
+            copy.clone_from(source);
+            assert_eq!(copy.to_json(), source.to_json());
+            assert_eq!((copy.revision(), copy.key()), (source.revision(), source.key()));
+            if std::ptr::eq(source, &long) {
+                assert_eq!(copy.get::<&str>("text").unwrap().as_ptr(), place);
+            }
+        }
     }
 
     #[test]
