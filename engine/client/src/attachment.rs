@@ -44,6 +44,8 @@ pub(crate) const MOVING: Duration = Duration::from_secs(2);
 pub(crate) struct Attachment {
     pub(crate) segment: Arc<Segment>,
     region: Arc<Region>,
+    /// Name of the instance that serves it.
+    pub(crate) name: String,
     known: Mutex<Option<Known>>,
 }
 
@@ -286,7 +288,8 @@ fn fetch(connection: &Connection) -> Result<Attachment, Error> {
         .map_err(|e| Error::Protocol(format!("{what}: {e}")))?;
     let segment = Segment::open(region.clone())
         .map_err(|e| Error::Layout { client: this_build(), daemon: e.to_string() })?;
-    Ok(Attachment { segment, region, known: Mutex::new(None) })
+    let name = connection.welcome().name.clone();
+    Ok(Attachment { segment, region, name, known: Mutex::new(None) })
 }
 
 /// Sleeps until `stop` is readable (then true), the connection is hung up, or the time is over.

@@ -124,7 +124,7 @@ impl Mirror {
 
     /// The instance's name.
     pub fn instance_name(&self) -> String {
-        self.core().connection().welcome().name.clone()
+        self.core().current().name.clone()
     }
 
     /// The instance's id, which its store keeps for ever.

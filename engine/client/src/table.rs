@@ -63,7 +63,9 @@ impl Table {
 
     /// The table's definition as published now; of a table that was dropped, the last one.
     pub fn schema(&self) -> Arc<TableDef> {
-        let known = self.core().current().catalogue().ok();
+        // A forked child must not wait for the catalogue's lock.
+        let here = self.core().same_process().is_ok();
+        let known = here.then(|| self.core().current().catalogue().ok()).flatten();
         let now = known.as_ref().and_then(|k| k.catalogue.table(self.name()));
         Arc::new(now.unwrap_or_else(|| self.place.newest().def()).clone())
     }
