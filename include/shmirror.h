@@ -441,6 +441,169 @@ typedef enum {
 } shmirror_type;
 
 /**
+ * What happened to a row.
+ */
+typedef enum {
+    /**
+     * It is new.
+     */
+    SHMIRROR_OPERATION_INSERT = 1,
+    /**
+     * Some of its columns are new.
+     */
+    SHMIRROR_OPERATION_UPDATE = 2,
+    /**
+     * It is gone.
+     */
+    SHMIRROR_OPERATION_DELETE = 3,
+} shmirror_operation;
+
+/**
+ * What an event is of. Arguments and members that hold one are of type int32_t; further kinds may
+ * come.
+ */
+typedef enum {
+    /**
+     * Nothing: a handle that was never filled.
+     */
+    SHMIRROR_EVENT_NONE = 0,
+    /**
+     * A row was inserted, updated or deleted.
+     */
+    SHMIRROR_EVENT_CHANGE = 1,
+    /**
+     * Tables were created, changed or dropped.
+     */
+    SHMIRROR_EVENT_SCHEMA = 2,
+    /**
+     * The subscriber was too slow, or away too long: changes are missing between the event before and
+     * the one after. shmirror_subscriber_resume_from() gets them from the commit log.
+     */
+    SHMIRROR_EVENT_LAGGED = 3,
+} shmirror_event_kind;
+
+/**
+ * A column's affinity, by SQLite's rules.
+ */
+typedef enum {
+    /**
+     * No conversion.
+     */
+    SHMIRROR_AFFINITY_BLOB = 0,
+    /**
+     * Numbers become text.
+     */
+    SHMIRROR_AFFINITY_TEXT = 1,
+    /**
+     * Text that looks like a number becomes one.
+     */
+    SHMIRROR_AFFINITY_NUMERIC = 2,
+    /**
+     * As NUMERIC, integers preferred.
+     */
+    SHMIRROR_AFFINITY_INTEGER = 3,
+    /**
+     * As NUMERIC, integers become doubles.
+     */
+    SHMIRROR_AFFINITY_REAL = 4,
+} shmirror_affinity;
+
+/**
+ * How TEXT of a key column compares.
+ */
+typedef enum {
+    /**
+     * Byte by byte.
+     */
+    SHMIRROR_COLLATION_BINARY = 0,
+    /**
+     * ASCII letters without case.
+     */
+    SHMIRROR_COLLATION_NOCASE = 1,
+    /**
+     * Trailing spaces ignored.
+     */
+    SHMIRROR_COLLATION_RTRIM = 2,
+} shmirror_collation;
+
+/**
+ * Whether a column is computed.
+ */
+typedef enum {
+    /**
+     * An ordinary column.
+     */
+    SHMIRROR_GENERATED_NO = 0,
+    /**
+     * GENERATED … VIRTUAL.
+     */
+    SHMIRROR_GENERATED_VIRTUAL = 1,
+    /**
+     * GENERATED … STORED.
+     */
+    SHMIRROR_GENERATED_STORED = 2,
+} shmirror_generated;
+
+/**
+ * What the key of a table is.
+ */
+typedef enum {
+    /**
+     * One INTEGER PRIMARY KEY column.
+     */
+    SHMIRROR_KEY_INTEGER = 0,
+    /**
+     * The columns of the PRIMARY KEY.
+     */
+    SHMIRROR_KEY_COLUMNS = 1,
+    /**
+     * The rowid, as no key is declared: the last column, hidden, named `rowid`.
+     */
+    SHMIRROR_KEY_ROWID = 2,
+} shmirror_key_kind;
+
+/**
+ * What a schema object is that is no table.
+ */
+typedef enum {
+    /**
+     * CREATE INDEX.
+     */
+    SHMIRROR_OBJECT_INDEX = 0,
+    /**
+     * CREATE VIEW.
+     */
+    SHMIRROR_OBJECT_VIEW = 1,
+    /**
+     * CREATE TRIGGER.
+     */
+    SHMIRROR_OBJECT_TRIGGER = 2,
+} shmirror_object_kind;
+
+/**
+ * The lists of names of an event.
+ */
+typedef enum {
+    /**
+     * Of SHMIRROR_EVENT_SCHEMA: tables that are new.
+     */
+    SHMIRROR_NAMES_CREATED = 0,
+    /**
+     * Of SHMIRROR_EVENT_SCHEMA: tables whose columns or name changed, by their new name.
+     */
+    SHMIRROR_NAMES_CHANGED = 1,
+    /**
+     * Of SHMIRROR_EVENT_SCHEMA: tables that are gone.
+     */
+    SHMIRROR_NAMES_DROPPED = 2,
+    /**
+     * Of SHMIRROR_EVENT_CHANGE: columns whose values are new: all of them for an insert, none for a
+     * delete.
+     */
+    SHMIRROR_NAMES_COLUMNS = 3,
+} shmirror_names;
+
+/**
  * The C type of a struct's member. Members that hold one are of type int32_t.
  */
 typedef enum {
@@ -488,6 +651,12 @@ typedef enum {
 typedef struct shmirror_binding shmirror_binding;
 
 /**
+ * All tables, indexes, views and triggers as they were when it was asked for: it does not change. Any
+ * thread.
+ */
+typedef struct shmirror_catalogue shmirror_catalogue;
+
+/**
  * One value: one column of one row. It stays with its row: when that is deleted it says
  * SHMIRROR_DELETED, also when a row with the same key is inserted later; when its table is altered or
  * dropped, SHMIRROR_RESHAPED. shmirror_cell_refresh() looks for key and column anew. A restart of the
@@ -501,6 +670,12 @@ typedef struct shmirror_cell shmirror_cell;
  * SHMIRROR_USAGE, and the message says which kind it is.
  */
 typedef struct shmirror_event shmirror_event;
+
+/**
+ * What was committed from a revision on, up to the newest one at the time that it gets there. One
+ * thread at a time: another gets SHMIRROR_BUSY.
+ */
+typedef struct shmirror_history shmirror_history;
 
 /**
  * A read-only view of an instance's tables in shared memory. A thread of the library's sleeps on the
@@ -534,6 +709,12 @@ typedef struct shmirror_row shmirror_row;
  * at a time.
  */
 typedef struct shmirror_rows shmirror_rows;
+
+/**
+ * The definition of one table as it was when it was asked for: it does not change, nor follow the
+ * table. Any thread.
+ */
+typedef struct shmirror_schema shmirror_schema;
 
 /**
  * One table, by its name. It follows the table through a restart of the daemon, growth of the memory,
@@ -573,6 +754,36 @@ typedef struct {
      */
     size_t null_offset;
 } shmirror_field;
+
+/**
+ * An index, a view or a trigger. Its texts live as long as the catalogue that it was asked of.
+ */
+typedef struct {
+    /**
+     * Its name.
+     */
+    const char *name;
+    /**
+     * Name of the table or view that it belongs to; a view's own.
+     */
+    const char *table;
+    /**
+     * Its CREATE statement.
+     */
+    const char *sql;
+    /**
+     * A shmirror_object_kind.
+     */
+    int32_t kind;
+    /**
+     * Not used: 0.
+     */
+    int32_t reserved0;
+    /**
+     * Not used: 0.
+     */
+    uint64_t reserved[4];
+} shmirror_object;
 
 /**
  * UTF-8 text of `size` bytes. It does not end with NUL, and may have NUL inside.
@@ -644,6 +855,52 @@ typedef struct {
     shmirror_payload as;
 } shmirror_value;
 
+/**
+ * One column of a table. Its texts live as long as the schema that it was asked of.
+ */
+typedef struct {
+    /**
+     * Name, as declared.
+     */
+    const char *name;
+    /**
+     * Type, as declared; "" where there is none.
+     */
+    const char *declared_type;
+    /**
+     * DEFAULT, as SQL; NULL where there is none.
+     */
+    const char *default_sql;
+    /**
+     * A shmirror_affinity.
+     */
+    int32_t affinity;
+    /**
+     * A shmirror_collation.
+     */
+    int32_t collation;
+    /**
+     * A shmirror_generated.
+     */
+    int32_t generated;
+    /**
+     * Its place in the key, from 1; 0: not of the key.
+     */
+    int32_t key_position;
+    /**
+     * 1: NOT NULL is declared.
+     */
+    int32_t not_null;
+    /**
+     * 1: `SELECT *` does not show it. It is the rowid of a table that declares no key.
+     */
+    int32_t hidden;
+    /**
+     * Not used: 0.
+     */
+    uint64_t reserved[4];
+} shmirror_column;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -660,6 +917,58 @@ shmirror_status shmirror_binding_new(const shmirror_field *fields,
  * Ends a binding. NULL is fine.
  */
 shmirror_status shmirror_binding_close(shmirror_binding *binding);
+
+/**
+ * The catalogue as published now. Close it with shmirror_catalogue_close(). No word to the daemon; costs
+ * some microseconds. SHMIRROR_DISCONNECTED and SHMIRROR_NO_DAEMON, where the tables are moving and the
+ * daemon is away.
+ */
+shmirror_status shmirror_mirror_catalogue(const shmirror_mirror *mirror,
+                                          shmirror_catalogue **out);
+
+/**
+ * Ends a catalogue, and the pointers that came out of it; schemas stay. NULL is fine.
+ */
+shmirror_status shmirror_catalogue_close(shmirror_catalogue *catalogue);
+
+/**
+ * The schema version: +1 with each transaction that changed the schema.
+ */
+shmirror_status shmirror_catalogue_version(const shmirror_catalogue *catalogue, uint64_t *version);
+
+/**
+ * How many tables there are.
+ */
+shmirror_status shmirror_catalogue_tables(const shmirror_catalogue *catalogue, size_t *count);
+
+/**
+ * The name of the table at `index`, in the order of their creation. Lives as long as the catalogue.
+ * SHMIRROR_BAD_ARGUMENT: there are not so many.
+ */
+shmirror_status shmirror_catalogue_table_name(const shmirror_catalogue *catalogue,
+                                              size_t index,
+                                              const char **name);
+
+/**
+ * The schema of the table at `index`. Close it with shmirror_schema_close(), before or after the
+ * catalogue. SHMIRROR_BAD_ARGUMENT: there are not so many.
+ */
+shmirror_status shmirror_catalogue_schema(const shmirror_catalogue *catalogue,
+                                          size_t index,
+                                          shmirror_schema **out);
+
+/**
+ * How many indexes, views and triggers there are.
+ */
+shmirror_status shmirror_catalogue_objects(const shmirror_catalogue *catalogue, size_t *count);
+
+/**
+ * The index, view or trigger at `index`, in the order of their creation. SHMIRROR_BAD_ARGUMENT: there
+ * are not so many.
+ */
+shmirror_status shmirror_catalogue_object(const shmirror_catalogue *catalogue,
+                                          size_t index,
+                                          shmirror_object *out);
 
 /**
  * A handle of the value in this column of the row with this key. Make it once and keep it. Close it
@@ -686,6 +995,129 @@ shmirror_status shmirror_event_new(shmirror_event **out);
  * Ends an event, and the pointers that came out of it. NULL is fine.
  */
 shmirror_status shmirror_event_close(shmirror_event *event);
+
+/**
+ * What the event is of: a shmirror_event_kind.
+ */
+shmirror_status shmirror_event_kind(const shmirror_event *event, int32_t *kind);
+
+/**
+ * The revision of the transaction; of SHMIRROR_EVENT_LAGGED the first of which something may be
+ * missing.
+ */
+shmirror_status shmirror_event_revision(const shmirror_event *event, uint64_t *revision);
+
+/**
+ * Of a change: its number in the stream of changes; 0 where it came from the commit log.
+ */
+shmirror_status shmirror_event_sequence(const shmirror_event *event, uint64_t *sequence);
+
+/**
+ * Of a change: the table's name at its revision; `#` and a number for one that was dropped since and
+ * is unknown. Lives until the event is filled again or closed.
+ */
+shmirror_status shmirror_event_table(const shmirror_event *event,
+                                     const char **name);
+
+/**
+ * Of a change: what happened to the row: a shmirror_operation.
+ */
+shmirror_status shmirror_event_operation(const shmirror_event *event, int32_t *operation);
+
+/**
+ * Of a change: the values of the row's key, in PRIMARY KEY order; the rowid where no key is declared.
+ * They live until the event is filled again or closed.
+ */
+shmirror_status shmirror_event_key(const shmirror_event *event,
+                                   const shmirror_value **values,
+                                   size_t *count);
+
+/**
+ * Of a change: copies the row as it is after it. SHMIRROR_NOT_FOUND: a delete, and `row` is as it was.
+ */
+shmirror_status shmirror_event_row(const shmirror_event *event,
+                                   shmirror_row *row);
+
+/**
+ * Of a change and of a change of the schema: the user id of who made it.
+ */
+shmirror_status shmirror_event_uid(const shmirror_event *event, uint32_t *uid);
+
+/**
+ * Of a change and of a change of the schema: the process id of who made it, as it said itself.
+ */
+shmirror_status shmirror_event_pid(const shmirror_event *event, uint32_t *pid);
+
+/**
+ * Of a change and of a change of the schema: when it was committed, in microseconds since 1970-01-01
+ * UTC.
+ */
+shmirror_status shmirror_event_at_us(const shmirror_event *event,
+                                     int64_t *at_us);
+
+/**
+ * Of a change: whether it is the last one of its transaction, whatever tables are followed.
+ */
+shmirror_status shmirror_event_is_last(const shmirror_event *event, bool *is_last);
+
+/**
+ * How many names there are in a list; `which` is a shmirror_names.
+ */
+shmirror_status shmirror_event_names_count(const shmirror_event *event,
+                                           int32_t which,
+                                           size_t *count);
+
+/**
+ * The name at `index` of a list; `which` is a shmirror_names. Lives until the event is filled again or
+ * closed. SHMIRROR_BAD_ARGUMENT: there are not so many.
+ */
+shmirror_status shmirror_event_name(const shmirror_event *event,
+                                    int32_t which,
+                                    size_t index,
+                                    const char **name);
+
+/**
+ * Of SHMIRROR_EVENT_LAGGED: how many changes were overwritten before they were read (where the commit
+ * log no longer holds them: how many revisions), and the first revision of which something may be
+ * missing.
+ */
+shmirror_status shmirror_event_lagged(const shmirror_event *event,
+                                      uint64_t *missed,
+                                      uint64_t *first_revision);
+
+/**
+ * The event as a JSON object, as `shmirror watch` prints it: into the caller's buffer, with a NUL.
+ * SHMIRROR_SHORT_BUFFER.
+ */
+shmirror_status shmirror_event_json(const shmirror_event *event,
+                                    char *buffer,
+                                    size_t size,
+                                    size_t *length);
+
+/**
+ * What was committed from revision `from_revision` on (0: from the oldest that the commit log holds);
+ * of these `count` tables, or of all where there are none. Close it with shmirror_history_close().
+ * SHMIRROR_TOO_OLD: the log no longer holds that revision, and the message says which is the oldest.
+ * SHMIRROR_UNKNOWN_TABLE, SHMIRROR_DISCONNECTED, SHMIRROR_NO_DAEMON. Fetches some megabytes of the log
+ * at a time, now the first.
+ */
+shmirror_status shmirror_mirror_history(const shmirror_mirror *mirror,
+                                        uint64_t from_revision,
+                                        const char *const *tables,
+                                        size_t count,
+                                        shmirror_history **out);
+
+/**
+ * Ends a history; its events stay. NULL is fine.
+ */
+shmirror_status shmirror_history_close(shmirror_history *history);
+
+/**
+ * Fills `event` with the next one. SHMIRROR_END: there is none, now and for ever, and `event` is as it
+ * was. A failure ends the history too. Asks the daemon where what it fetched is used up.
+ */
+shmirror_status shmirror_history_next(shmirror_history *history,
+                                      shmirror_event *event);
 
 /**
  * The library's version as text: `"0.1.0"`. Any thread; lives as long as the process.
@@ -761,6 +1193,83 @@ shmirror_status shmirror_attach(const shmirror_options *options,
  * last of those is closed. NULL is fine.
  */
 shmirror_status shmirror_mirror_close(shmirror_mirror *mirror);
+
+/**
+ * The newest published revision: no read that begins now is of an older one. Some nanoseconds.
+ */
+shmirror_status shmirror_mirror_revision(const shmirror_mirror *mirror, uint64_t *revision);
+
+/**
+ * The generation of the shared memory: +1 with each restart of the daemon, and with each growth beyond
+ * the memory's reserve. Some nanoseconds.
+ */
+shmirror_status shmirror_mirror_generation(const shmirror_mirror *mirror,
+                                           uint64_t *generation);
+
+/**
+ * Whether the daemon is connected and said within the last 2 s that it lives. Two system calls at most.
+ */
+shmirror_status shmirror_mirror_is_live(const shmirror_mirror *mirror,
+                                        bool *is_live);
+
+/**
+ * The instance's name. SHMIRROR_SHORT_BUFFER.
+ */
+shmirror_status shmirror_mirror_instance_name(const shmirror_mirror *mirror,
+                                              char *buffer,
+                                              size_t size,
+                                              size_t *length);
+
+/**
+ * The instance's id, 16 bytes that its store keeps for ever.
+ */
+shmirror_status shmirror_mirror_instance_id(const shmirror_mirror *mirror, uint8_t *id);
+
+/**
+ * Waits until this revision, or a newer one, is published: for a reader that was told a revision by
+ * another program. A producer's own commits are visible when they are acknowledged.
+ * SHMIRROR_TIMED_OUT. Looks every 0.01 to 1 ms.
+ */
+shmirror_status shmirror_mirror_wait_revision(const shmirror_mirror *mirror,
+                                              uint64_t revision,
+                                              uint64_t timeout_ns);
+
+/**
+ * The state of the instance as its daemon sees it: a JSON object, as `shmirror status --json` prints
+ * it. Free it with shmirror_string_free(). SHMIRROR_DISCONNECTED, SHMIRROR_NO_DAEMON,
+ * SHMIRROR_DENIED, SHMIRROR_TIMED_OUT.
+ */
+shmirror_status shmirror_mirror_status(const shmirror_mirror *mirror,
+                                       char **json);
+
+/**
+ * Has the daemon open every seal and compare store, working copy and shared memory, which takes some
+ * seconds for a large store; gives what differs: a JSON object. Free it with shmirror_string_free().
+ * As shmirror_mirror_status().
+ */
+shmirror_status shmirror_mirror_check(const shmirror_mirror *mirror,
+                                      char **json);
+
+/**
+ * Has the daemon copy its store, at one revision and still encrypted, to a new file. A path that is
+ * relative is so to this process. Gives what was copied: a JSON object. Free it with
+ * shmirror_string_free(). SHMIRROR_FILE: the file is there already, or the daemon cannot write it;
+ * else as shmirror_mirror_status().
+ */
+shmirror_status shmirror_mirror_backup(const shmirror_mirror *mirror,
+                                       const char *path,
+                                       char **json);
+
+/**
+ * Runs SQL that changes nothing, in the daemon, at one revision. `params` are `?1`, `?2`, …; NULL where
+ * `count` is 0. Close the result with shmirror_result_close(). SHMIRROR_SQL with SQLite's message,
+ * SHMIRROR_TIME_LIMIT, SHMIRROR_LIMIT, SHMIRROR_TOO_LARGE, SHMIRROR_DISCONNECTED, SHMIRROR_NO_DAEMON.
+ */
+shmirror_status shmirror_mirror_query(const shmirror_mirror *mirror,
+                                      const char *sql,
+                                      const shmirror_value *params,
+                                      size_t count,
+                                      shmirror_result **out);
 
 /**
  * Fresh options. Close them with shmirror_options_close().
@@ -868,6 +1377,68 @@ shmirror_status shmirror_rows_new(shmirror_rows **out);
  * Ends rows. NULL is fine.
  */
 shmirror_status shmirror_rows_close(shmirror_rows *rows);
+
+/**
+ * The schema of a table as published now; of one that was dropped, the last that it had. Close it with
+ * shmirror_schema_close(). Costs some microseconds.
+ */
+shmirror_status shmirror_table_schema(const shmirror_table *table,
+                                      shmirror_schema **out);
+
+/**
+ * Ends a schema, and the pointers that came out of it. NULL is fine.
+ */
+shmirror_status shmirror_schema_close(shmirror_schema *schema);
+
+/**
+ * The table's name, as declared. Lives as long as the schema.
+ */
+shmirror_status shmirror_schema_name(const shmirror_schema *schema, const char **name);
+
+/**
+ * The table's CREATE TABLE statement. Lives as long as the schema.
+ */
+shmirror_status shmirror_schema_sql(const shmirror_schema *schema, const char **sql);
+
+/**
+ * What the table's key is: a shmirror_key_kind.
+ */
+shmirror_status shmirror_schema_key_kind(const shmirror_schema *schema, int32_t *kind);
+
+/**
+ * Whether the table is declared WITHOUT ROWID, and whether STRICT.
+ */
+shmirror_status shmirror_schema_flags(const shmirror_schema *schema,
+                                      bool *without_rowid,
+                                      bool *strict);
+
+/**
+ * How many columns there are, a hidden one included.
+ */
+shmirror_status shmirror_schema_columns(const shmirror_schema *schema, size_t *count);
+
+/**
+ * The column at `index`, in the order of their declaration, which is that of a row's values too; a
+ * hidden one comes last. SHMIRROR_BAD_ARGUMENT: there are not so many.
+ */
+shmirror_status shmirror_schema_column(const shmirror_schema *schema,
+                                       size_t index,
+                                       shmirror_column *out);
+
+/**
+ * The index of the column of this name (ASCII case folded). SHMIRROR_UNKNOWN_COLUMN.
+ */
+shmirror_status shmirror_schema_find(const shmirror_schema *schema,
+                                     const char *column,
+                                     size_t *index);
+
+/**
+ * The table's key: how many columns it has (1 to 16), and their indexes among the columns, in key
+ * order. The indexes live as long as the schema.
+ */
+shmirror_status shmirror_schema_key(const shmirror_schema *schema,
+                                    size_t *count,
+                                    const uint16_t **indexes);
 
 /**
  * A handle of the table of this name (ASCII case folded). Make it once and keep it: finding a table

@@ -1,4 +1,7 @@
-//! A mirror: an instance's tables, as a program sees them.
+//! A mirror: an instance's tables, as a program sees them, and what can be asked of its daemon.
+
+use std::ffi::c_char;
+use std::path::Path;
 
 use shmirror::Mirror;
 
@@ -6,7 +9,10 @@ use crate::argument;
 use crate::call::call;
 use crate::handle::{self, object};
 use crate::options::{self, shmirror_options};
+use crate::output;
+use crate::result::shmirror_result;
 use crate::status::shmirror_status;
+use crate::value::{self, shmirror_value};
 
 /// A read-only view of an instance's tables in shared memory. A thread of the library's sleeps on the
 /// control socket; when the daemon goes away, reading goes on with what was published last, and every
@@ -38,4 +44,155 @@ pub unsafe extern "C" fn shmirror_attach(
 pub unsafe extern "C" fn shmirror_mirror_close(mirror: *mut shmirror_mirror) -> shmirror_status {
     // SAFETY: as the prologue says of handles.
     call(|| unsafe { handle::close(mirror) })
+}
+
+/// The newest published revision: no read that begins now is of an older one. Some nanoseconds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_revision(
+    mirror: *const shmirror_mirror,
+    revision: *mut u64,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters.
+    call(|| unsafe {
+        argument::write(revision, handle::get(mirror)?.mirror.revision(), "revision")
+    })
+}
+
+/// The generation of the shared memory: +1 with each restart of the daemon, and with each growth beyond
+/// the memory's reserve. Some nanoseconds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_generation(
+    mirror: *const shmirror_mirror,
+    generation: *mut u64,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters.
+    call(|| unsafe {
+        argument::write(generation, handle::get(mirror)?.mirror.generation(), "generation")
+    })
+}
+
+/// Whether the daemon is connected and said within the last 2 s that it lives. Two system calls at most.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_is_live(
+    mirror: *const shmirror_mirror,
+    is_live: *mut bool,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters.
+    call(|| unsafe { argument::write(is_live, handle::get(mirror)?.mirror.is_live(), "is_live") })
+}
+
+/// The instance's name. SHMIRROR_SHORT_BUFFER.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_instance_name(
+    mirror: *const shmirror_mirror,
+    buffer: *mut c_char,
+    size: usize,
+    length: *mut usize,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and buffers.
+    call(|| unsafe {
+        let name = handle::get(mirror)?.mirror.instance_name();
+        output::terminated(&name, buffer, size, length)
+    })
+}
+
+/// The instance's id, 16 bytes that its store keeps for ever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_instance_id(
+    mirror: *const shmirror_mirror,
+    id: *mut u8,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters; bytes have no alignment.
+    call(|| unsafe {
+        argument::write(id.cast::<[u8; 16]>(), handle::get(mirror)?.mirror.instance_id(), "id")
+    })
+}
+
+/// Waits until this revision, or a newer one, is published: for a reader that was told a revision by
+/// another program. A producer's own commits are visible when they are acknowledged.
+/// SHMIRROR_TIMED_OUT. Looks every 0.01 to 1 ms.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_wait_revision(
+    mirror: *const shmirror_mirror,
+    revision: u64,
+    timeout_ns: u64,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles.
+    call(|| unsafe {
+        let mirror = &handle::get(mirror)?.mirror;
+        Ok(mirror.wait_revision(revision, argument::timeout(timeout_ns))?)
+    })
+}
+
+/// The state of the instance as its daemon sees it: a JSON object, as `shmirror status --json` prints
+/// it. Free it with shmirror_string_free(). SHMIRROR_DISCONNECTED, SHMIRROR_NO_DAEMON,
+/// SHMIRROR_DENIED, SHMIRROR_TIMED_OUT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_status(
+    mirror: *const shmirror_mirror,
+    json: *mut *mut c_char,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters.
+    call(|| unsafe {
+        argument::no_handle(json, "json")?;
+        let answer = handle::get(mirror)?.mirror.status()?;
+        output::string(answer.to_string(), json, "json")
+    })
+}
+
+/// Has the daemon open every seal and compare store, working copy and shared memory, which takes some
+/// seconds for a large store; gives what differs: a JSON object. Free it with shmirror_string_free().
+/// As shmirror_mirror_status().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_check(
+    mirror: *const shmirror_mirror,
+    json: *mut *mut c_char,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters.
+    call(|| unsafe {
+        argument::no_handle(json, "json")?;
+        let answer = handle::get(mirror)?.mirror.check()?;
+        output::string(answer.to_string(), json, "json")
+    })
+}
+
+/// Has the daemon copy its store, at one revision and still encrypted, to a new file. A path that is
+/// relative is so to this process. Gives what was copied: a JSON object. Free it with
+/// shmirror_string_free(). SHMIRROR_FILE: the file is there already, or the daemon cannot write it;
+/// else as shmirror_mirror_status().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_backup(
+    mirror: *const shmirror_mirror,
+    path: *const c_char,
+    json: *mut *mut c_char,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles, texts and out parameters.
+    call(|| unsafe {
+        argument::no_handle(json, "json")?;
+        let mirror = &handle::get(mirror)?.mirror;
+        let answer = mirror.backup(Path::new(argument::text(path, "path")?))?;
+        output::string(answer.to_string(), json, "json")
+    })
+}
+
+/// Runs SQL that changes nothing, in the daemon, at one revision. `params` are `?1`, `?2`, …; NULL where
+/// `count` is 0. Close the result with shmirror_result_close(). SHMIRROR_SQL with SQLite's message,
+/// SHMIRROR_TIME_LIMIT, SHMIRROR_LIMIT, SHMIRROR_TOO_LARGE, SHMIRROR_DISCONNECTED, SHMIRROR_NO_DAEMON.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_query(
+    mirror: *const shmirror_mirror,
+    sql: *const c_char,
+    params: *const shmirror_value,
+    count: usize,
+    out: *mut *mut shmirror_result,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles, texts, values and out parameters.
+    call(|| unsafe {
+        argument::no_handle(out, "out")?;
+        let mirror = &handle::get(mirror)?.mirror;
+        let sql = argument::text(sql, "sql")?;
+        let params = value::owned(params, count, "params")?;
+        let (revision, sets) = mirror.query(sql, &params)?;
+        argument::write(out, handle::make(shmirror_result::new(revision, sets))?, "out")
+    })
 }

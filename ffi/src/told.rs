@@ -5,8 +5,9 @@
 
 use std::ffi::c_char;
 
-use shmirror::{ChangeEvent, Event, Row, SchemaEvent};
+use shmirror::{ChangeEvent, Event, SchemaEvent};
 
+use crate::argument::element;
 use crate::error::Failure;
 use crate::status::shmirror_status::SHMIRROR_USAGE;
 use crate::value::shmirror_value;
@@ -51,10 +52,16 @@ impl Names {
         self
     }
 
-    fn at(&self, index: usize) -> Option<*const c_char> {
-        let start = *self.starts.get(index)?;
-        Some(self.bytes.get(start..)?.as_ptr().cast())
+    fn at(&self, index: usize) -> *const c_char {
+        self.bytes[self.starts[index]..].as_ptr().cast()
     }
+}
+
+/// Who made a change, and when.
+pub(crate) struct Author {
+    pub(crate) uid: u32,
+    pub(crate) pid: u32,
+    pub(crate) at_us: i64,
 }
 
 /// Which list of names.
@@ -78,25 +85,42 @@ impl Told {
         *json = None;
     }
 
-    /// The event, or that there was none yet.
-    pub(crate) fn event(&self) -> Result<&Event, Failure> {
-        self.event.as_ref().ok_or_else(|| other(None, "an event"))
-    }
-
-    /// Nothing, where it was never filled.
-    pub(crate) fn any(&self) -> Option<&Event> {
+    /// The event; none where the handle was never filled.
+    pub(crate) fn event(&self) -> Option<&Event> {
         self.event.as_ref()
     }
 
+    /// The event, of whatever kind.
+    pub(crate) fn some(&self) -> Result<&Event, Failure> {
+        self.event().ok_or_else(|| other(None, "an event"))
+    }
+
+    /// The event, where it is a change.
     pub(crate) fn change(&self) -> Result<&ChangeEvent, Failure> {
-        change(self.event.as_ref())
+        change(self.event())
+    }
+
+    /// Who made it, and when.
+    pub(crate) fn author(&self) -> Result<Author, Failure> {
+        match self.event() {
+            Some(Event::Change(e)) => Ok(Author { uid: e.uid, pid: e.pid, at_us: e.at_us }),
+            Some(Event::Schema(e)) => Ok(Author { uid: e.uid, pid: e.pid, at_us: e.at_us }),
+            event => Err(other(event, "a change, or a change of the schema")),
+        }
+    }
+
+    /// How many changes were missed, and the first revision that may be missing.
+    pub(crate) fn lagged(&self) -> Result<(u64, u64), Failure> {
+        match self.event() {
+            Some(Event::Lagged { missed, first_revision }) => Ok((*missed, *first_revision)),
+            event => Err(other(event, "that changes were missed")),
+        }
     }
 
     /// The table's name.
     pub(crate) fn table(&mut self) -> Result<*const c_char, Failure> {
         let change = change(self.event.as_ref())?;
-        let names = self.table.of([change.table.as_str()].into_iter());
-        Ok(names.at(0).unwrap_or(c"".as_ptr()))
+        Ok(self.table.of([change.table.as_str()].into_iter()).at(0))
     }
 
     /// The key's values.
@@ -109,23 +133,15 @@ impl Told {
         Ok(&self.key)
     }
 
-    /// The row after the change; none for a delete.
-    pub(crate) fn row(&self) -> Result<Option<&Row>, Failure> {
-        Ok(self.change()?.row.as_ref())
+    /// A list of names.
+    pub(crate) fn names(&self, list: List) -> Result<&[String], Failure> {
+        names(self.event(), list)
     }
 
-    /// How many names there are.
-    pub(crate) fn names(&self, list: List) -> Result<usize, Failure> {
-        names(self.event.as_ref(), list).map(<[String]>::len)
-    }
-
-    /// The name at `index`; none where there are not so many.
-    pub(crate) fn name(
-        &mut self,
-        list: List,
-        index: usize,
-    ) -> Result<Option<*const c_char>, Failure> {
+    /// The name at `index` of a list.
+    pub(crate) fn name(&mut self, list: List, index: usize) -> Result<*const c_char, Failure> {
         let found = names(self.event.as_ref(), list)?;
+        element(found, index, "index")?;
         let kept = match list {
             List::Created => &mut self.created,
             List::Changed => &mut self.changed,
@@ -137,7 +153,7 @@ impl Told {
 
     /// The event as JSON.
     pub(crate) fn json(&mut self) -> Result<&str, Failure> {
-        let Some(event) = &self.event else { return Err(other(None, "an event")) };
+        let event = self.event.as_ref().ok_or_else(|| other(None, "an event"))?;
         Ok(self.json.get_or_insert_with(|| event.to_json().to_string()))
     }
 }
@@ -167,7 +183,7 @@ fn names(event: Option<&Event>, list: List) -> Result<&[String], Failure> {
 
 /// That the event is not what it was asked as.
 #[cold]
-pub(crate) fn other(event: Option<&Event>, expected: &str) -> Failure {
+fn other(event: Option<&Event>, expected: &str) -> Failure {
     let found = match event {
         None => "none: the handle was never filled",
         Some(Event::Change(_)) => "a change",
