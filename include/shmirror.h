@@ -480,7 +480,7 @@ typedef enum {
      * the one after. shmirror_subscriber_resume_from() gets them from the commit log.
      */
     SHMIRROR_EVENT_LAGGED = 3,
-} shmirror_event_kind;
+} shmirror_kind;
 
 /**
  * A column's affinity, by SQLite's rules.
@@ -997,7 +997,7 @@ shmirror_status shmirror_event_new(shmirror_event **out);
 shmirror_status shmirror_event_close(shmirror_event *event);
 
 /**
- * What the event is of: a shmirror_event_kind.
+ * What the event is of: a shmirror_kind.
  */
 shmirror_status shmirror_event_kind(const shmirror_event *event, int32_t *kind);
 

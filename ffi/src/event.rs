@@ -22,7 +22,7 @@ use crate::value::shmirror_value;
 /// come.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum shmirror_event_kind {
+pub enum shmirror_kind {
     /// Nothing: a handle that was never filled.
     SHMIRROR_EVENT_NONE = 0,
     /// A row was inserted, updated or deleted.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn shmirror_event_close(event: *mut shmirror_event) -> shm
     call(|| unsafe { handle::close(event) })
 }
 
-/// What the event is of: a shmirror_event_kind.
+/// What the event is of: a shmirror_kind.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_event_kind(
     event: *const shmirror_event,
@@ -122,10 +122,10 @@ pub unsafe extern "C" fn shmirror_event_kind(
     // SAFETY: as the prologue says of handles and out parameters.
     call(|| unsafe {
         let found = match handle::get(event)?.turn()?.event() {
-            Some(Event::Change(_)) => shmirror_event_kind::SHMIRROR_EVENT_CHANGE,
-            Some(Event::Schema(_)) => shmirror_event_kind::SHMIRROR_EVENT_SCHEMA,
-            Some(Event::Lagged { .. }) => shmirror_event_kind::SHMIRROR_EVENT_LAGGED,
-            _ => shmirror_event_kind::SHMIRROR_EVENT_NONE,
+            Some(Event::Change(_)) => shmirror_kind::SHMIRROR_EVENT_CHANGE,
+            Some(Event::Schema(_)) => shmirror_kind::SHMIRROR_EVENT_SCHEMA,
+            Some(Event::Lagged { .. }) => shmirror_kind::SHMIRROR_EVENT_LAGGED,
+            _ => shmirror_kind::SHMIRROR_EVENT_NONE,
         };
         argument::write(kind, found as i32, "kind")
     })
