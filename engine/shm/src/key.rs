@@ -18,7 +18,10 @@ use smallvec::SmallVec;
 use crate::catalogue::{Affinity, Collation, ColumnDef};
 use crate::image::{ImageError, ImageRef};
 use crate::limits;
+use crate::number_text::NumberText;
 use crate::value::ValueRef;
+
+pub use crate::number_text::numeric_text;
 
 /// A key in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +85,12 @@ impl KeyPart {
     }
 }
 
+impl Default for Key {
+    fn default() -> Self {
+        Self::Int(0)
+    }
+}
+
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -103,19 +112,68 @@ impl Key {
     /// # Errors
     /// A wrong number of values, a NULL, or a key over its limit.
     pub fn new(parts: &[KeyPart], values: &[ValueRef<'_>]) -> Result<Self, KeyError> {
+        let mut key = Self::default();
+        key.set(parts, values)?;
+        Ok(key)
+    }
+
+    /// Makes this the key of `values`, as [`Key::new`] does, without allocation once it was as long.
+    ///
+    /// # Errors
+    /// As [`Key::new`]; then it is no key in particular.
+    pub fn set(&mut self, parts: &[KeyPart], values: &[ValueRef<'_>]) -> Result<(), KeyError> {
         if parts.len() != values.len() {
             return Err(KeyError::Count { found: values.len(), expected: parts.len() });
         }
         if let ([part], [value]) = (parts, values)
             && let Some(i) = single_int(part, *value)
         {
-            return Ok(Self::Int(i));
+            *self = Self::Int(i);
+            return Ok(());
         }
-        let mut out = SmallVec::new();
+        let out = match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Int(_) => {
+                *self = Self::Bytes(SmallVec::new());
+                return self.set(parts, values);
+            }
+        };
+        out.clear();
         for (part, value) in parts.iter().zip(values) {
-            push_affine(&mut out, part, *value)?;
+            push_affine(out, part, *value)?;
         }
-        Self::bounded(out)
+        if out.len() > limits::KEY_BYTES {
+            return Err(KeyError::Long { found: out.len() });
+        }
+        Ok(())
+    }
+
+    /// Whether this is the key of a whole row image, as [`Key::of_image`] makes it. No allocation.
+    pub fn is_of(&self, parts: &[KeyPart], image: &ImageRef<'_>) -> bool {
+        let int = int_of_image(parts, image);
+        match self {
+            Self::Int(i) => int == Some(*i),
+            Self::Bytes(bytes) => {
+                let mut same = Same { left: bytes, differs: false };
+                int.is_none()
+                    && push_image(&mut same, parts, image).is_ok()
+                    && !same.differs
+                    && same.left.is_empty()
+            }
+        }
+    }
+
+    /// Appends the key of a whole row image to `out`, in the bytes whose order is the keys' order:
+    /// those of a [`Key::Int`] too.
+    ///
+    /// # Errors
+    /// A NULL in a key column, or an image that lies.
+    pub fn append_ordered(
+        parts: &[KeyPart],
+        image: &ImageRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), KeyError> {
+        push_image(out, parts, image)
     }
 
     /// The key of a whole row image (its values already have their affinity).
@@ -123,19 +181,11 @@ impl Key {
     /// # Errors
     /// A NULL in a key column, a key over its limit, or an image that lies.
     pub fn of_image(parts: &[KeyPart], image: &ImageRef<'_>) -> Result<Self, KeyError> {
-        if let [part] = parts
-            && let Some(i) = integral(image.get(part.index)?)
-        {
+        if let Some(i) = int_of_image(parts, image) {
             return Ok(Self::Int(i));
         }
         let mut out = SmallVec::new();
-        for part in parts {
-            push(&mut out, part, image.get(part.index)?)?;
-        }
-        Self::bounded(out)
-    }
-
-    fn bounded(out: SmallVec<[u8; 40]>) -> Result<Self, KeyError> {
+        push_image(&mut out, parts, image)?;
         if out.len() > limits::KEY_BYTES {
             return Err(KeyError::Long { found: out.len() });
         }
@@ -181,7 +231,17 @@ fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
     mix(h, 0x8EBC_6AF0_9C88_C6E3)
 }
 
+/// The integer that the key of a row image is, where it is a [`Key::Int`].
+#[inline]
+pub fn int_of_image(parts: &[KeyPart], image: &ImageRef<'_>) -> Option<i64> {
+    match parts {
+        [part] => integral(image.get(part.index).ok()?),
+        _ => None,
+    }
+}
+
 /// The integer that this number is, where it is one.
+#[inline]
 fn integral(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Integer(i) => Some(i),
@@ -205,29 +265,73 @@ fn single_int(part: &KeyPart, value: ValueRef<'_>) -> Option<i64> {
     }
 }
 
-/// The number that `text` is, by SQLite's rule for NUMERIC affinity: the whole text, leading and
-/// trailing white space ignored, is an integer or real literal.
-pub fn numeric_text(text: &str) -> Option<ValueRef<'static>> {
-    let t = text.trim_matches(|c: char| c.is_ascii_whitespace());
-    if !t.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'))
-        || !t.bytes().any(|b| b.is_ascii_digit())
-    {
-        return None;
-    }
-    if let Ok(i) = t.parse::<i64>() {
-        return Some(ValueRef::Integer(i));
-    }
-    t.parse::<f64>().ok().map(ValueRef::Real)
+/// Where the bytes of a key go.
+trait Sink {
+    fn push(&mut self, byte: u8);
+    fn extend(&mut self, bytes: &[u8]);
 }
 
-fn push_affine(
-    out: &mut SmallVec<[u8; 40]>,
-    part: &KeyPart,
-    value: ValueRef<'_>,
+impl Sink for SmallVec<[u8; 40]> {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
+    }
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
+    }
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Compares what goes in with the bytes that are expected.
+struct Same<'a> {
+    left: &'a [u8],
+    differs: bool,
+}
+
+impl Sink for Same<'_> {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        self.extend(&[byte]);
+    }
+    #[inline]
+    fn extend(&mut self, bytes: &[u8]) {
+        match self.left.strip_prefix(bytes) {
+            Some(left) => self.left = left,
+            None => self.differs = true,
+        }
+    }
+}
+
+fn push_image<S: Sink>(
+    out: &mut S,
+    parts: &[KeyPart],
+    image: &ImageRef<'_>,
 ) -> Result<(), KeyError> {
+    for part in parts {
+        push(out, part, image.get(part.index)?)?;
+    }
+    Ok(())
+}
+
+fn push_affine<S: Sink>(out: &mut S, part: &KeyPart, value: ValueRef<'_>) -> Result<(), KeyError> {
     match (part.affinity, value) {
-        (Affinity::Text, ValueRef::Integer(i)) => push(out, part, ValueRef::Text(&i.to_string())),
-        (Affinity::Text, ValueRef::Real(r)) => push(out, part, ValueRef::Text(&real_text(r))),
+        (Affinity::Text, ValueRef::Integer(i)) => {
+            push(out, part, ValueRef::Text(NumberText::of(i).as_str()))
+        }
+        (Affinity::Text, ValueRef::Real(r)) => {
+            push(out, part, ValueRef::Text(NumberText::of_real(r).as_str()))
+        }
         (Affinity::Integer | Affinity::Numeric | Affinity::Real, ValueRef::Text(t)) => {
             push(out, part, numeric_text(t).unwrap_or(value))
         }
@@ -235,39 +339,7 @@ fn push_affine(
     }
 }
 
-/// A double as SQLite 3.52 and later write it into a TEXT column: 15 significant digits where they
-/// give the same double back, else 17; always with a point; exponent form outside 1e-4 … 1e17.
-pub fn real_text(r: f64) -> String {
-    if r.is_infinite() {
-        return if r > 0.0 { "Inf".to_owned() } else { "-Inf".to_owned() };
-    }
-    if r == 0.0 {
-        return "0.0".to_owned();
-    }
-    let short = format!("{r:.14e}");
-    let exact = if short.parse::<f64>() == Ok(r) { short } else { format!("{r:.16e}") };
-    let (mantissa, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let sign = if r < 0.0 { "-" } else { "" };
-    let mut digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    digits.truncate(digits.trim_end_matches('0').len().max(1));
-    let fraction = |d: &str| if d.is_empty() { "0".to_owned() } else { d.to_owned() };
-    if !(-4..17).contains(&exponent) {
-        let mark = if exponent < 0 { '-' } else { '+' };
-        let size = exponent.unsigned_abs();
-        return format!("{sign}{}.{}e{mark}{size:02}", &digits[..1], fraction(&digits[1..]));
-    }
-    if exponent < 0 {
-        return format!("{sign}0.{}{digits}", "0".repeat(exponent.unsigned_abs() as usize - 1));
-    }
-    let whole = exponent as usize + 1;
-    if digits.len() < whole {
-        digits.push_str(&"0".repeat(whole - digits.len()));
-    }
-    format!("{sign}{}.{}", &digits[..whole], fraction(&digits[whole..]))
-}
-
-fn push(out: &mut SmallVec<[u8; 40]>, part: &KeyPart, value: ValueRef<'_>) -> Result<(), KeyError> {
+fn push<S: Sink>(out: &mut S, part: &KeyPart, value: ValueRef<'_>) -> Result<(), KeyError> {
     match value {
         ValueRef::Null => return Err(KeyError::Null { column: part.name.clone() }),
         ValueRef::Integer(i) => push_number(out, i as f64, int_distance(i)),
@@ -275,14 +347,14 @@ fn push(out: &mut SmallVec<[u8; 40]>, part: &KeyPart, value: ValueRef<'_>) -> Re
         ValueRef::Text(t) => {
             out.push(0x20);
             match part.collation {
-                Collation::Binary => push_bytes(out, t.bytes()),
-                Collation::NoCase => push_bytes(out, t.bytes().map(|b| b.to_ascii_lowercase())),
-                Collation::RTrim => push_bytes(out, t.trim_end_matches(' ').bytes()),
+                Collation::Binary => push_bytes(out, t.as_bytes()),
+                Collation::NoCase => push_folded(out, t.as_bytes()),
+                Collation::RTrim => push_bytes(out, t.trim_end_matches(' ').as_bytes()),
             }
         }
         ValueRef::Blob(b) => {
             out.push(0x30);
-            push_bytes(out, b.iter().copied());
+            push_bytes(out, b);
         }
     }
     Ok(())
@@ -293,22 +365,33 @@ fn int_distance(i: i64) -> i16 {
     (i128::from(i) - (i as f64) as i128) as i16
 }
 
-fn push_number(out: &mut SmallVec<[u8; 40]>, nearest: f64, distance: i16) {
+fn push_number<S: Sink>(out: &mut S, nearest: f64, distance: i16) {
     let bits = (nearest + 0.0).to_bits(); // -0.0 + 0.0 is 0.0
     let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     out.push(0x10);
-    out.extend_from_slice(&ordered.to_be_bytes());
-    out.extend_from_slice(&((i32::from(distance) + 0x8000) as u16).to_be_bytes());
+    out.extend(&ordered.to_be_bytes());
+    out.extend(&((i32::from(distance) + 0x8000) as u16).to_be_bytes());
 }
 
-fn push_bytes(out: &mut SmallVec<[u8; 40]>, bytes: impl Iterator<Item = u8>) {
-    for b in bytes {
-        out.push(b);
-        if b == 0 {
+fn push_bytes<S: Sink>(out: &mut S, bytes: &[u8]) {
+    for piece in bytes.split_inclusive(|b| *b == 0) {
+        out.extend(piece);
+        if piece.last() == Some(&0) {
             out.push(0xFF);
         }
     }
-    out.extend_from_slice(&[0, 0]);
+    out.extend(&[0, 0]);
+}
+
+/// The same, ASCII letters made small.
+fn push_folded<S: Sink>(out: &mut S, bytes: &[u8]) {
+    for byte in bytes {
+        match byte {
+            0 => out.extend(&[0, 0xFF]),
+            b => out.push(b.to_ascii_lowercase()),
+        }
+    }
+    out.extend(&[0, 0]);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -404,7 +487,38 @@ mod tests {
             let parts: Vec<_> =
                 (0..3).map(|i| KeyPart { index: i, ..part(Affinity::Blob, Collation::NoCase) }).collect();
             let refs: Vec<_> = v.iter().map(Value::as_ref).collect();
-            prop_assert_eq!(Key::new(&parts, &refs), Key::of_image(&parts, &image.as_ref()));
+            let key = Key::new(&parts, &refs);
+            prop_assert_eq!(&key, &Key::of_image(&parts, &image.as_ref()));
+            prop_assert!(key.unwrap().is_of(&parts, &image.as_ref()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_of_no_other_image_and_orders_as_its_bytes_do(
+            a in prop::collection::vec(values(), 1..3),
+            b in values(),
+            at in 0usize..2,
+        ) {
+            let parts: Vec<_> =
+                (0..a.len()).map(|i| KeyPart { index: i, ..part(Affinity::Blob, Collation::RTrim) }).collect();
+            let mut other = a.clone();
+            other[at % a.len()] = b;
+            let image = |v: &[Value]| Image::encode(v.iter().map(Value::as_ref));
+            let (one, two) = (image(&a), image(&other));
+            let key = |image: &Image| Key::of_image(&parts, &image.as_ref());
+            // NULL is no key.
+            if let (Ok(first), Ok(second)) = (key(&one), key(&two)) {
+                prop_assert_eq!(first.is_of(&parts, &two.as_ref()), first == second);
+                let (mut x, mut y) = (Vec::new(), Vec::new());
+                Key::append_ordered(&parts, &one.as_ref(), &mut x).unwrap();
+                Key::append_ordered(&parts, &two.as_ref(), &mut y).unwrap();
+                prop_assert_eq!(x.cmp(&y), first.cmp(&second));
+                let mut again = first.clone();
+                let refs: Vec<_> = other.iter().map(Value::as_ref).collect();
+                again.set(&parts, &refs).unwrap();
+                prop_assert_eq!(again, second);
+            }
         }
     }
 

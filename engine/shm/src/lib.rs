@@ -16,6 +16,7 @@ pub mod limits;
 #[cfg(not(loom))]
 mod memory;
 pub mod mutex;
+mod number_text;
 pub mod record;
 #[cfg(not(loom))]
 pub mod region;

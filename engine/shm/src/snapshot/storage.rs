@@ -370,5 +370,5 @@ pub(super) fn row_has_key(parts: &[KeyPart], row: &RowBuf, key: &Key) -> bool {
     {
         return image.get(part.index) == Ok(crate::value::ValueRef::Integer(*wanted));
     }
-    matches!(Key::of_image(parts, &image), Ok(found) if found == *key)
+    key.is_of(parts, &image)
 }
