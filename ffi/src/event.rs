@@ -330,3 +330,7 @@ pub unsafe extern "C" fn shmirror_event_json(
         output::terminated(handle::get(event)?.turn()?.json()?, buffer, size, length)
     })
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

@@ -124,3 +124,64 @@ pub unsafe extern "C" fn shmirror_result_value(
         argument::write(value, found.into(), "value")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::borrowed;
+    use std::ffi::CStr;
+    use std::ptr;
+
+    fn sets() -> Vec<ResultSet> {
+        let set = |columns: &[&str], rows| ResultSet {
+            columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+            rows,
+        };
+        vec![
+            set(
+                &["a", "Größe"],
+                vec![vec![1i64.into(), "x".into()], vec![Value::Null, 0.5.into()]],
+            ),
+            set(&["b"], Vec::new()),
+        ]
+    }
+
+    #[test]
+    fn every_value_comes_out_and_no_more() {
+        let result = handle::make(shmirror_result::new(9, sets())).ok().unwrap();
+        let (mut revision, mut count, mut name) = (0, 0, ptr::null());
+        let mut value = shmirror_value::from(shmirror::ValueRef::Null);
+        // SAFETY: a handle of `make`, and out parameters of this function's.
+        unsafe {
+            assert_eq!(shmirror_result_revision(result, &mut revision) as i32, 0);
+            assert_eq!(shmirror_result_sets(result, &mut count) as i32, 0);
+            assert_eq!((revision, count), (9, 2));
+            for (i, set) in sets().into_iter().enumerate() {
+                assert_eq!(shmirror_result_columns(result, i, &mut count) as i32, 0);
+                assert_eq!(count, set.columns.len());
+                assert_eq!(shmirror_result_rows(result, i, &mut count) as i32, 0);
+                assert_eq!(count, set.rows.len());
+                for (c, column) in set.columns.iter().enumerate() {
+                    assert_eq!(shmirror_result_column_name(result, i, c, &mut name) as i32, 0);
+                    assert_eq!(CStr::from_ptr(name).to_str(), Ok(column.as_str()));
+                    for (r, row) in set.rows.iter().enumerate() {
+                        assert_eq!(shmirror_result_value(result, i, r, c, &mut value) as i32, 0);
+                        assert_eq!(borrowed(&value, "v").ok(), Some(row[c].as_ref()));
+                    }
+                }
+            }
+            let wrong = [
+                shmirror_result_columns(result, 2, &mut count),
+                shmirror_result_rows(result, usize::MAX, &mut count),
+                shmirror_result_column_name(result, 0, 2, &mut name),
+                shmirror_result_value(result, 1, 0, 0, &mut value),
+                shmirror_result_value(result, 0, 0, 2, &mut value),
+                shmirror_result_value(result, 2, 0, 0, &mut value),
+            ];
+            assert_eq!(wrong.map(|s| s as i32), [20; 6]);
+            assert_eq!(shmirror_result_value(result, 0, 0, 0, ptr::null_mut()) as i32, 16);
+            assert_eq!(shmirror_result_close(result) as i32, 0);
+            assert_eq!(shmirror_result_sets(result, &mut count) as i32, 17);
+        }
+    }
+}
