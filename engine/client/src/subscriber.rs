@@ -130,7 +130,9 @@ impl Subscriber {
             }
             let left = deadline.map_or(LOOK, |d| d.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                return Ok(None);
+                // Who looks now and then, without waiting, must learn of the daemon's end too, and the
+                // descriptor is to be silent after a look that found nothing.
+                return self.try_next();
             }
             follow.wait(left.min(LOOK));
         }
