@@ -12,6 +12,14 @@ use crate::lane::{Fate, Place, Submitted};
 use crate::producer::Commit;
 use crate::shared::Shared;
 
+/// Longer than any process runs, and still within what the clock can say.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// When so much time is over.
+pub(crate) fn after(time: Duration) -> Instant {
+    Instant::now() + time.min(FOREVER)
+}
+
 /// The claim on the outcome of a request that was submitted.
 ///
 /// A ticket that is dropped takes nothing back: the request goes on, nobody hears of it. If lane or
@@ -68,7 +76,7 @@ impl Ticket {
     /// not known yet; the request may still be committed. [`Error::OutcomeExpired`]: asked too late.
     /// [`Error::OtherInstance`], [`Error::Forked`].
     pub fn wait(self) -> Result<Commit, Error> {
-        self.wait_deadline(Instant::now() + self.timeout)
+        self.wait_deadline(after(self.timeout))
     }
 
     /// Waits for the outcome until `deadline`; may be asked again.
@@ -86,7 +94,10 @@ impl Ticket {
             match session.lane.wait(ticket, deadline, &mut alive) {
                 Ok(outcome) => self.request.take(&session, outcome),
                 Err(error) => {
-                    self.shared.no_outcome(&self.request, &session, ticket, error, deadline)?
+                    let shared = &self.shared;
+                    shared
+                        .no_outcome(&self.request, &session, ticket, error, deadline)
+                        .map_err(|e| not_known(e, ticket))?;
                 }
             }
         }
@@ -123,5 +134,19 @@ impl Ticket {
             Fate::Expired => Err(Error::OutcomeExpired { ticket }),
             Fate::Elsewhere { expected, found } => Err(Error::OtherInstance { expected, found }),
         }
+    }
+}
+
+/// The same trouble, for a request that is under way: [`Error::NoDaemon`] and [`Error::Full`] would say
+/// that nothing was submitted.
+fn not_known(error: Error, ticket: u64) -> Error {
+    match error {
+        Error::NoDaemon { .. } => {
+            Error::Disconnected { what: format!("the outcome of ticket {ticket}: {error}") }
+        }
+        Error::Full { .. } => {
+            Error::TimedOut { what: format!("the outcome of ticket {ticket}: {error}") }
+        }
+        other => other,
     }
 }
