@@ -15,11 +15,12 @@ use crate::into_key::IntoKey;
 use crate::lane::Payload;
 use crate::options::Options;
 use crate::shared::Shared;
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, after};
 use crate::transaction::{Transaction, rows_action};
 
 /// How long a producer waits where the program says nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What a transaction came to: all of it is durable, and visible to every reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
@@ -157,24 +158,51 @@ impl Producer {
     /// rows were fetched.
     pub fn sql(&self, sql: &str, params: &[Value]) -> Result<(Commit, Vec<ResultSet>), Error> {
         let ticket = self.submit_sql(sql, params, true)?;
-        let commit = ticket.wait_deadline(Instant::now() + self.timeout)?;
+        let commit = ticket.wait_deadline(after(self.timeout))?;
         Ok((commit, ticket.rows()?))
+    }
+
+    /// As [`Producer::sql`], for a statement whose rows nobody wants: none are kept or fetched.
+    ///
+    /// # Errors
+    /// As [`Producer::execute`].
+    pub fn execute_with(&self, sql: &str, params: &[Value]) -> Result<Commit, Error> {
+        self.submit_sql(sql, params, false)?.wait()
     }
 
     /// Submits changes as one transaction, waiting for room in the lane up to the timeout.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::Full`], [`Error::Disconnected`], [`Error::Encode`].
-    pub fn submit(&self, changes: Vec<Change>) -> Result<Ticket, Error> {
-        self.send(encode(changes)?, Some(Instant::now() + self.timeout))
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::Disconnected`], [`Error::Encode`]; whatever it
+    /// is, nothing was submitted.
+    pub fn submit(&self, mut changes: Vec<Change>) -> Result<Ticket, Error> {
+        self.submit_from(&mut changes, Some(after(self.timeout)))
     }
 
     /// Submits changes as one transaction if the lane has room now.
     ///
     /// # Errors
     /// [`Error::Full`] at once where there is none; else as [`Producer::submit`].
-    pub fn try_submit(&self, changes: Vec<Change>) -> Result<Ticket, Error> {
-        self.send(encode(changes)?, None)
+    pub fn try_submit(&self, mut changes: Vec<Change>) -> Result<Ticket, Error> {
+        self.submit_from(&mut changes, None)
+    }
+
+    /// Submits changes as one transaction and takes them out of `changes`; where nothing was submitted,
+    /// which is so for every error, they stay. Without a deadline: now or not at all.
+    pub(crate) fn submit_from(
+        &self,
+        changes: &mut Vec<Change>,
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, Error> {
+        changes.iter().try_for_each(no_nan)?;
+        let request = Request::Transaction(std::mem::take(changes));
+        let bytes = archived(&request);
+        if let Request::Transaction(back) = request {
+            *changes = back;
+        }
+        let ticket = self.send(Payload { bytes: bytes?, may_have_rows: false }, deadline)?;
+        changes.clear();
+        Ok(ticket)
     }
 
     /// Whether the daemon is there and takes requests. One system call.
@@ -190,8 +218,7 @@ impl Producer {
         let request = SqlRequest { sql: sql.to_owned(), params: params.to_vec(), want_rows };
         let bytes = archived(&Request::Sql(request))?;
         let may_have_rows = want_rows && may_yield_rows(sql);
-        let deadline = Instant::now() + self.timeout;
-        self.send(Payload { bytes, may_have_rows }, Some(deadline))
+        self.send(Payload { bytes, may_have_rows }, Some(after(self.timeout)))
     }
 
     fn send(&self, payload: Payload, deadline: Option<Instant>) -> Result<Ticket, Error> {
@@ -209,14 +236,6 @@ fn may_yield_rows(sql: &str) -> bool {
         || has("returning")
         || has("explain")
         || has("values") && !has("insert") && !has("replace")
-}
-
-fn encode(changes: Vec<Change>) -> Result<Payload, Error> {
-    for change in &changes {
-        no_nan(change)?;
-    }
-    let bytes = archived(&Request::Transaction(changes))?;
-    Ok(Payload { bytes, may_have_rows: false })
 }
 
 fn archived(request: &Request) -> Result<Vec<u8>, Error> {

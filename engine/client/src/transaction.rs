@@ -2,6 +2,8 @@
 //!
 //! In: rows and keys of the caller's types. Out: a list of changes for one request.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use shmirror_shm::request::{Action, Change, OnConflict};
 use shmirror_shm::value::Value;
@@ -10,7 +12,7 @@ use crate::error::Error;
 use crate::into_key::{IntoKey, key_values};
 use crate::producer::{Commit, Producer};
 use crate::ser::to_fields;
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, after};
 
 /// A transaction in the making, from [`Producer::begin`]. Nothing leaves the process before
 /// [`commit`](Transaction::commit) or [`submit`](Transaction::submit); dropped, it is forgotten.
@@ -19,12 +21,14 @@ use crate::ticket::Ticket;
 pub struct Transaction {
     producer: Producer,
     changes: Vec<Change>,
-    fault: Option<Error>,
+    fault: Option<String>,
+    timeout: Duration,
 }
 
 impl Transaction {
     pub(crate) fn new(producer: Producer) -> Self {
-        Self { producer, changes: Vec::new(), fault: None }
+        let timeout = producer.timeout();
+        Self { producer, changes: Vec::new(), fault: None, timeout }
     }
 
     /// A new row. Columns that `row` does not have take their DEFAULT. If the key is there already
@@ -58,7 +62,7 @@ impl Transaction {
         let fields = to_fields(table, columns)?;
         let (columns, values) = (fields.columns, fields.values);
         let key = key_values(&key);
-        self.push(table, Action::Update { key, columns, values, if_revision: None });
+        self.add(table, Action::Update { key, columns, values, if_revision: None });
         Ok(self)
     }
 
@@ -67,7 +71,7 @@ impl Transaction {
     /// # Errors
     /// None today; a `Result` as its siblings have.
     pub fn delete<K: IntoKey>(mut self, table: &str, key: K) -> Result<Self, Error> {
-        self.push(table, Action::Delete { key: key_values(&key), if_revision: None });
+        self.add(table, Action::Delete { key: key_values(&key), if_revision: None });
         Ok(self)
     }
 
@@ -82,7 +86,7 @@ impl Transaction {
         rows: Vec<Vec<Value>>,
         on_conflict: OnConflict,
     ) -> Result<Self, Error> {
-        self.push(table, rows_action(table, columns, rows, on_conflict)?);
+        self.add(table, rows_action(table, columns, rows, on_conflict)?);
         Ok(self)
     }
 
@@ -92,22 +96,49 @@ impl Transaction {
     /// It is the row's revision before this transaction that counts, as it says that nobody else has
     /// changed the row since; what earlier changes of the transaction did to the row does not.
     pub fn if_revision(mut self, revision: u64) -> Self {
+        if let Err(fault) = self.require_revision(revision) {
+            self.fault.get_or_insert(fault.to_string());
+        }
+        self
+    }
+
+    /// As [`Transaction::if_revision`], which tells of a wrong place only at the end.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]: there is no change yet, or the last one is of several rows; the transaction
+    /// stays as it is.
+    pub fn require_revision(&mut self, revision: u64) -> Result<(), Error> {
         let what = match self.changes.last_mut().map(|c| &mut c.action) {
             Some(Action::Insert { if_revision, rows, .. }) if rows.len() == 1 => {
                 *if_revision = Some(revision);
-                return self;
+                return Ok(());
             }
             Some(Action::Update { if_revision, .. } | Action::Delete { if_revision, .. }) => {
                 *if_revision = Some(revision);
-                return self;
+                return Ok(());
             }
             Some(Action::Insert { .. }) => {
                 "follows a change of several rows, expected one of one row"
             }
             None => "comes first, expected after the change that it is for",
         };
-        self.fault.get_or_insert(Error::Usage(format!("if_revision({revision}) {what}")));
-        self
+        Err(Error::Usage(format!("if_revision({revision}) {what}")))
+    }
+
+    /// Adds a change that was made elsewhere.
+    pub fn push(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Forgets all changes.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.fault = None;
+    }
+
+    /// How long it waits, in place of its producer's timeout.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     /// How many changes there are so far.
@@ -134,9 +165,28 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Full`], [`Error::Disconnected`], [`Error::Usage`].
-    pub fn submit(self) -> Result<Ticket, Error> {
-        let producer = self.producer.clone();
-        producer.submit(self.into_changes()?)
+    pub fn submit(mut self) -> Result<Ticket, Error> {
+        self.send()
+    }
+
+    /// As [`Transaction::submit`], and afterwards it is empty and serves for the next one.
+    ///
+    /// # Errors
+    /// As [`Transaction::submit`]; nothing was submitted then, and it is as it was.
+    pub fn send(&mut self) -> Result<Ticket, Error> {
+        self.faultless()?;
+        let producer = self.producer.clone().with_timeout(self.timeout);
+        producer.submit_from(&mut self.changes, Some(after(self.timeout)))
+    }
+
+    /// As [`Transaction::send`], if the lane has room now.
+    ///
+    /// # Errors
+    /// [`Error::Full`] at once where there is none; else as [`Transaction::send`].
+    pub fn try_send(&mut self) -> Result<Ticket, Error> {
+        self.faultless()?;
+        let producer = self.producer.clone().with_timeout(self.timeout);
+        producer.submit_from(&mut self.changes, None)
     }
 
     /// The changes themselves, for [`Producer::submit`] or [`Producer::try_submit`].
@@ -144,10 +194,12 @@ impl Transaction {
     /// # Errors
     /// [`Error::Usage`]: [`Transaction::if_revision`] in a wrong place.
     pub fn into_changes(self) -> Result<Vec<Change>, Error> {
-        match self.fault {
-            Some(fault) => Err(fault),
-            None => Ok(self.changes),
-        }
+        self.faultless()?;
+        Ok(self.changes)
+    }
+
+    fn faultless(&self) -> Result<(), Error> {
+        self.fault.as_ref().map_or(Ok(()), |fault| Err(Error::Usage(fault.clone())))
     }
 
     fn put<T: Serialize + ?Sized>(
@@ -158,12 +210,12 @@ impl Transaction {
     ) -> Result<Self, Error> {
         let fields = to_fields(table, row)?;
         let (columns, rows) = (fields.columns, vec![fields.values]);
-        self.push(table, Action::Insert { columns, rows, on_conflict, if_revision: None });
+        self.add(table, Action::Insert { columns, rows, on_conflict, if_revision: None });
         Ok(self)
     }
 
-    fn push(&mut self, table: &str, action: Action) {
-        self.changes.push(Change { table: table.to_owned(), action });
+    fn add(&mut self, table: &str, action: Action) {
+        self.push(Change { table: table.to_owned(), action });
     }
 }
 
