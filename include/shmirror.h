@@ -483,6 +483,28 @@ typedef enum {
 } shmirror_kind;
 
 /**
+ * What to do with a new row whose key is there already. Arguments that hold one are of type int32_t.
+ */
+typedef enum {
+    /**
+     * The transaction fails: SHMIRROR_PRIMARY_KEY or SHMIRROR_UNIQUE.
+     */
+    SHMIRROR_ON_CONFLICT_FAIL = 0,
+    /**
+     * The old row goes, the new one comes (INSERT OR REPLACE).
+     */
+    SHMIRROR_ON_CONFLICT_REPLACE = 1,
+    /**
+     * The old row stays, the new one is left out.
+     */
+    SHMIRROR_ON_CONFLICT_SKIP = 2,
+    /**
+     * The columns that are given take their new values, the others stay as they are.
+     */
+    SHMIRROR_ON_CONFLICT_UPDATE = 3,
+} shmirror_on_conflict;
+
+/**
  * A column's affinity, by SQLite's rules.
  */
 typedef enum {
@@ -692,6 +714,14 @@ typedef struct shmirror_mirror shmirror_mirror;
 typedef struct shmirror_options shmirror_options;
 
 /**
+ * Writes to an instance's tables, through a ring in shared memory. When the daemon goes away, it waits
+ * for the next one, asks the commit log what became of what was under way, and submits again what was
+ * not committed: every request is committed once or not at all. Any thread; all that write to one
+ * instance should share one.
+ */
+typedef struct shmirror_producer shmirror_producer;
+
+/**
  * Rows that SQL returned: a set for each statement that returns rows. It owns all that comes out of it,
  * and does not change. Any thread.
  */
@@ -717,11 +747,31 @@ typedef struct shmirror_rows shmirror_rows;
 typedef struct shmirror_schema shmirror_schema;
 
 /**
+ * Follows the changes of some or all tables: each once, in the order of revisions, through restarts of
+ * the daemon. One that is too slow for the events lane is told SHMIRROR_EVENT_LAGGED, once, and goes on;
+ * shmirror_subscriber_resume_from() gets from the commit log what it missed. One thread at a time.
+ */
+typedef struct shmirror_subscriber shmirror_subscriber;
+
+/**
  * One table, by its name. It follows the table through a restart of the daemon, growth of the memory,
  * ALTER TABLE, DROP (then reading says SHMIRROR_UNKNOWN_TABLE) and a new CREATE of the name. Any
  * thread.
  */
 typedef struct shmirror_table shmirror_table;
+
+/**
+ * The claim on the outcome of a request that was submitted. Outcomes are held for the last 4096
+ * requests of a lane; a producer that goes on submitting collects its own before they go. Any thread.
+ */
+typedef struct shmirror_ticket shmirror_ticket;
+
+/**
+ * Changes to any tables, done in their order, that commit or fail as one. Nothing leaves the process
+ * before it is submitted; afterwards, whatever the outcome, it is empty and serves for the next one. One
+ * thread at a time.
+ */
+typedef struct shmirror_transaction shmirror_transaction;
 
 /**
  * Which column goes to which member of a C struct. Made with SHMIRROR_FIELD() and
@@ -854,6 +904,21 @@ typedef struct {
      */
     shmirror_payload as;
 } shmirror_value;
+
+/**
+ * What a transaction came to: all of it is durable, and every reader sees it.
+ */
+typedef struct {
+    /**
+     * Its revision; where it changed nothing, the newest that there was.
+     */
+    uint64_t revision;
+    /**
+     * Rows inserted, updated and deleted, those of triggers and cascades included. 0 also where the
+     * daemon died after the commit and only its log could tell of it.
+     */
+    uint64_t changes;
+} shmirror_commit;
 
 /**
  * One column of a table. Its texts live as long as the schema that it was asked of.
@@ -1315,6 +1380,59 @@ shmirror_status shmirror_options_socket_path(const shmirror_options *options,
                                              size_t *length);
 
 /**
+ * Attaches to the daemon that the options mean (NULL: the default ones), to write. Close the producer
+ * with shmirror_producer_close(). SHMIRROR_NO_DAEMON, SHMIRROR_DENIED, SHMIRROR_LAYOUT,
+ * SHMIRROR_INSTANCE_NAME, SHMIRROR_SOCKET_PATH_TOO_LONG.
+ */
+shmirror_status shmirror_producer_attach(const shmirror_options *options,
+                                         shmirror_producer **out);
+
+/**
+ * Ends a producer. Its transactions and tickets stay, and what was submitted goes on. NULL is fine.
+ */
+shmirror_status shmirror_producer_close(shmirror_producer *producer);
+
+/**
+ * Whether the daemon is there and takes requests. One system call. False in a forked child.
+ */
+shmirror_status shmirror_producer_is_live(const shmirror_producer *producer, bool *live);
+
+/**
+ * How long each call waits for room in the lane, and then again for the outcome, of this producer and of
+ * its transactions; at the beginning 10 s.
+ */
+shmirror_status shmirror_producer_set_timeout(shmirror_producer *producer,
+                                              uint64_t timeout_ns);
+
+/**
+ * How long each call waits.
+ */
+shmirror_status shmirror_producer_timeout(const shmirror_producer *producer, uint64_t *timeout_ns);
+
+/**
+ * SQL that defines or changes: any number of statements, one transaction; waits for the outcome.
+ * `commit` may be NULL. Of SQL, SHMIRROR_SQL and SHMIRROR_NOT_ALLOWED; of rows, as shmirror_insert();
+ * SHMIRROR_TOO_LARGE: a text of more than 1 MiB.
+ */
+shmirror_status shmirror_execute(shmirror_producer *producer,
+                                 const char *sql,
+                                 shmirror_commit *commit);
+
+/**
+ * SQL with `count` values for its parameters ?1, ?2, … (then a single statement; a NaN goes as NULL),
+ * and, where `out` is not NULL, the rows that SELECT and RETURNING yield; waits for the outcome.
+ * `commit` may be NULL. Close the result with shmirror_result_close(). As shmirror_execute();
+ * SHMIRROR_RESULT_LOST: committed, at the revision that the message names, but the daemon died before
+ * the rows were fetched.
+ */
+shmirror_status shmirror_sql(shmirror_producer *producer,
+                             const char *sql,
+                             const shmirror_value *params,
+                             size_t count,
+                             shmirror_commit *commit,
+                             shmirror_result **out);
+
+/**
  * Ends a result, and the pointers that came out of it. NULL is fine.
  */
 shmirror_status shmirror_result_close(shmirror_result *result);
@@ -1441,6 +1559,67 @@ shmirror_status shmirror_schema_key(const shmirror_schema *schema,
                                     const uint16_t **indexes);
 
 /**
+ * Follows `count` tables (0: all of them) of the daemon that the options mean (NULL: the default ones),
+ * from this revision on: first what the commit log has of it, then what comes. SHMIRROR_FROM_NOW: what
+ * is committed after this returns; 0: from the oldest revision that the log holds. A name that is no
+ * table yet is followed as soon as there is one. Close the subscriber with shmirror_subscriber_close().
+ * SHMIRROR_TOO_OLD (the message names the oldest revision there is), SHMIRROR_NO_DAEMON,
+ * SHMIRROR_DENIED, SHMIRROR_LAYOUT, SHMIRROR_INSTANCE_NAME, SHMIRROR_SOCKET_PATH_TOO_LONG.
+ */
+shmirror_status shmirror_subscribe(const shmirror_options *options,
+                                   const char *const *tables,
+                                   size_t count,
+                                   uint64_t from_revision,
+                                   shmirror_subscriber **out);
+
+/**
+ * Ends a subscriber, and its descriptor with it. NULL is fine. SHMIRROR_BUSY, and it goes on: another
+ * thread is in one of its calls.
+ */
+shmirror_status shmirror_subscriber_close(shmirror_subscriber *subscriber);
+
+/**
+ * Fills `event` with the next one; SHMIRROR_PENDING if there is none for so long, and `event` is as it
+ * was. 0: one look, as shmirror_subscriber_try_next(). While there is no daemon it tries to reattach,
+ * and that is no failure. SHMIRROR_OTHER_INSTANCE: another store is served at the socket now, which
+ * shmirror_subscriber_resume_from() accepts. No system call while there are events in the lane.
+ */
+shmirror_status shmirror_subscriber_next(shmirror_subscriber *subscriber,
+                                         uint64_t timeout_ns,
+                                         shmirror_event *event);
+
+/**
+ * As shmirror_subscriber_next(), until a time of shmirror_now()'s clock.
+ */
+shmirror_status shmirror_subscriber_next_until(shmirror_subscriber *subscriber,
+                                               uint64_t deadline_ns,
+                                               shmirror_event *event);
+
+/**
+ * The next event, if there is one now; else SHMIRROR_PENDING, and the descriptor is silent until there
+ * is. Of this kind are the calls of an epoll loop: once shmirror_subscriber_fd() is readable, until
+ * SHMIRROR_PENDING. Else as shmirror_subscriber_next().
+ */
+shmirror_status shmirror_subscriber_try_next(shmirror_subscriber *subscriber,
+                                             shmirror_event *event);
+
+/**
+ * A descriptor that becomes readable when shmirror_subscriber_try_next() may have something, for poll,
+ * select and epoll. It stays the same through restarts of the daemon and belongs to the subscriber: do
+ * neither read from it nor close it. It may be readable though there is nothing.
+ */
+shmirror_status shmirror_subscriber_fd(shmirror_subscriber *subscriber,
+                                       int *fd);
+
+/**
+ * Goes to a revision, back or forth: what comes next is the first event of it, or after it. Events not
+ * yet read are forgotten. 0: the oldest revision that the commit log holds. SHMIRROR_TOO_OLD (the
+ * message names the oldest), SHMIRROR_NO_DAEMON, SHMIRROR_DISCONNECTED: it stays where it is.
+ */
+shmirror_status shmirror_subscriber_resume_from(shmirror_subscriber *subscriber,
+                                                uint64_t revision);
+
+/**
  * A handle of the table of this name (ASCII case folded). Make it once and keep it: finding a table
  * costs microseconds, reading from it nanoseconds. Close it with shmirror_table_close().
  * SHMIRROR_UNKNOWN_TABLE.
@@ -1453,6 +1632,254 @@ shmirror_status shmirror_mirror_table(const shmirror_mirror *mirror,
  * Ends a table handle. Its cells and what was read stay. NULL is fine.
  */
 shmirror_status shmirror_table_close(shmirror_table *table);
+
+/**
+ * Ends a ticket. It takes nothing back: the request goes on, and nobody hears of it. NULL is fine.
+ */
+shmirror_status shmirror_ticket_close(shmirror_ticket *ticket);
+
+/**
+ * Its number in the lane that it is in now; another one after that lane was lost.
+ */
+shmirror_status shmirror_ticket_number(const shmirror_ticket *ticket, uint64_t *number);
+
+/**
+ * The outcome, if it is there already: SHMIRROR_PENDING while the request is under way. SHMIRROR_OK:
+ * committed; `commit` may be NULL. A rejection: nothing was done, as shmirror_insert() lists them. May
+ * be asked again, and says the same. SHMIRROR_OUTCOME_EXPIRED: asked too late.
+ * SHMIRROR_OTHER_INSTANCE: the daemon that it was for was followed by one of another instance. No system
+ * call, unless the daemon is gone.
+ */
+shmirror_status shmirror_ticket_poll(const shmirror_ticket *ticket,
+                                     shmirror_commit *commit);
+
+/**
+ * Waits for the outcome, as shmirror_ticket_poll() tells it, for so long. SHMIRROR_TIMED_OUT,
+ * SHMIRROR_DISCONNECTED (the daemon is away): not known yet, and it may yet be committed; ask again.
+ */
+shmirror_status shmirror_ticket_wait(const shmirror_ticket *ticket,
+                                     uint64_t timeout_ns,
+                                     shmirror_commit *commit);
+
+/**
+ * As shmirror_ticket_wait(), until a time of shmirror_now()'s clock.
+ */
+shmirror_status shmirror_ticket_wait_until(const shmirror_ticket *ticket,
+                                           uint64_t deadline_ns,
+                                           shmirror_commit *commit);
+
+/**
+ * An empty transaction of this producer's. Close it with shmirror_transaction_close().
+ */
+shmirror_status shmirror_transaction_new(shmirror_producer *producer, shmirror_transaction **out);
+
+/**
+ * Ends a transaction; changes that were not submitted are forgotten. NULL is fine. SHMIRROR_BUSY, and it
+ * stays: another thread is in one of its calls.
+ */
+shmirror_status shmirror_transaction_close(shmirror_transaction *transaction);
+
+/**
+ * Forgets its changes.
+ */
+shmirror_status shmirror_transaction_clear(shmirror_transaction *transaction);
+
+/**
+ * How many changes there are; the rows of one shmirror_transaction_insert_rows() are one.
+ */
+shmirror_status shmirror_transaction_size(shmirror_transaction *transaction, size_t *changes);
+
+/**
+ * Adds a new row, as shmirror_insert(). That the table and the columns are there is seen by the daemon.
+ * A call that fails adds nothing.
+ */
+shmirror_status shmirror_transaction_insert(shmirror_transaction *transaction,
+                                            const char *table,
+                                            const char *const *columns,
+                                            const shmirror_value *values,
+                                            size_t count);
+
+/**
+ * Adds a new row or new values, as shmirror_upsert().
+ */
+shmirror_status shmirror_transaction_upsert(shmirror_transaction *transaction,
+                                            const char *table,
+                                            const char *const *columns,
+                                            const shmirror_value *values,
+                                            size_t count);
+
+/**
+ * Adds new values for columns of the row with this key, as shmirror_update().
+ */
+shmirror_status shmirror_transaction_update(shmirror_transaction *transaction,
+                                            const char *table,
+                                            const shmirror_value *key,
+                                            size_t key_size,
+                                            const char *const *columns,
+                                            const shmirror_value *values,
+                                            size_t count);
+
+/**
+ * Adds that the row with this key goes, as shmirror_delete().
+ */
+shmirror_status shmirror_transaction_delete(shmirror_transaction *transaction,
+                                            const char *table,
+                                            const shmirror_value *key,
+                                            size_t key_size);
+
+/**
+ * Adds a new row, as shmirror_insert_json().
+ */
+shmirror_status shmirror_transaction_insert_json(shmirror_transaction *transaction,
+                                                 const char *table,
+                                                 const char *json);
+
+/**
+ * Adds a new row or new values, as shmirror_upsert_json().
+ */
+shmirror_status shmirror_transaction_upsert_json(shmirror_transaction *transaction,
+                                                 const char *table,
+                                                 const char *json);
+
+/**
+ * Adds new values for columns of the row with this key, as shmirror_update_json().
+ */
+shmirror_status shmirror_transaction_update_json(shmirror_transaction *transaction,
+                                                 const char *table,
+                                                 const shmirror_value *key,
+                                                 size_t key_size,
+                                                 const char *json);
+
+/**
+ * Adds `row_count` new rows as one change: `values` has row_count * column_count of them, row after row.
+ * `on_conflict` is a shmirror_on_conflict, for each row whose key is there already. A transaction is at
+ * most half of the lane (8 MiB unless configured): load a large file in parts.
+ */
+shmirror_status shmirror_transaction_insert_rows(shmirror_transaction *transaction,
+                                                 const char *table,
+                                                 const char *const *columns,
+                                                 size_t column_count,
+                                                 const shmirror_value *values,
+                                                 size_t row_count,
+                                                 int32_t on_conflict);
+
+/**
+ * Compare and set: the last change is made only if its row is of this revision, 0: only if there is no
+ * such row; else the transaction fails with SHMIRROR_REVISION_MISMATCH. It is the row's revision before
+ * this transaction that counts. SHMIRROR_USAGE, and the transaction is as it was: there is no change
+ * yet, or the last one is of several rows.
+ */
+shmirror_status shmirror_transaction_if_revision(shmirror_transaction *transaction,
+                                                 uint64_t revision);
+
+/**
+ * Submits, as shmirror_transaction_submit(), and waits until every change is durable and every reader
+ * sees it, or until nothing of them was done; `commit` may be NULL. Statuses as shmirror_insert() lists
+ * them. Where nothing was submitted, shmirror_transaction_size() says that the changes are still there.
+ */
+shmirror_status shmirror_transaction_commit(shmirror_transaction *transaction,
+                                            shmirror_commit *commit);
+
+/**
+ * Puts it into the lane, waiting for room up to the producer's timeout; the ticket tells the outcome.
+ * Close that with shmirror_ticket_close(). The transaction is empty then.
+ *
+ * Any other status than SHMIRROR_OK: nothing was submitted, and the transaction is as it was, so that
+ * one can try again. SHMIRROR_FULL (no room in time); SHMIRROR_TOO_LARGE; SHMIRROR_ENCODE (a NaN; the
+ * message names table and column); SHMIRROR_NO_DAEMON, SHMIRROR_DISCONNECTED, SHMIRROR_TIMED_OUT (the
+ * lane was lost, and there was no daemon with another in time); SHMIRROR_FORKED. Costs about a
+ * microsecond and the copying of the changes.
+ */
+shmirror_status shmirror_transaction_submit(shmirror_transaction *transaction,
+                                            shmirror_ticket **out);
+
+/**
+ * As shmirror_transaction_submit(), if the lane has room now; else SHMIRROR_FULL at once.
+ */
+shmirror_status shmirror_transaction_try_submit(shmirror_transaction *transaction,
+                                                shmirror_ticket **out);
+
+/**
+ * A new row, with `count` columns and a value for each; other columns take their DEFAULT. Waits until
+ * it is durable and every reader sees it; `commit` may be NULL. Costs one commit of the store, which
+ * many that come at a time share.
+ *
+ * Rejected, and nothing was done: SHMIRROR_UNKNOWN_TABLE, SHMIRROR_UNKNOWN_COLUMN,
+ * SHMIRROR_PRIMARY_KEY (the key is there already), SHMIRROR_UNIQUE, SHMIRROR_NOT_NULL, SHMIRROR_CHECK,
+ * SHMIRROR_FOREIGN_KEY, SHMIRROR_TRIGGER, SHMIRROR_DATATYPE, SHMIRROR_BAD_KEY, SHMIRROR_LIMIT,
+ * SHMIRROR_STORE, SHMIRROR_STOPPING, SHMIRROR_DENIED.
+ * Not submitted: SHMIRROR_ENCODE (a NaN), SHMIRROR_TOO_LARGE, SHMIRROR_FULL, SHMIRROR_NO_DAEMON,
+ * SHMIRROR_FORKED.
+ * Not known, and it may yet be committed: SHMIRROR_TIMED_OUT, SHMIRROR_DISCONNECTED. With a transaction
+ * of one's own one can ask on: see shmirror_transaction_submit().
+ */
+shmirror_status shmirror_insert(shmirror_producer *producer,
+                                const char *table,
+                                const char *const *columns,
+                                const shmirror_value *values,
+                                size_t count,
+                                shmirror_commit *commit);
+
+/**
+ * A new row or, where the key is there already, new values for the columns given; else as
+ * shmirror_insert().
+ */
+shmirror_status shmirror_upsert(shmirror_producer *producer,
+                                const char *table,
+                                const char *const *columns,
+                                const shmirror_value *values,
+                                size_t count,
+                                shmirror_commit *commit);
+
+/**
+ * New values for `count` columns of the row with this key. As shmirror_insert(), and
+ * SHMIRROR_NO_SUCH_ROW.
+ */
+shmirror_status shmirror_update(shmirror_producer *producer,
+                                const char *table,
+                                const shmirror_value *key,
+                                size_t key_size,
+                                const char *const *columns,
+                                const shmirror_value *values,
+                                size_t count,
+                                shmirror_commit *commit);
+
+/**
+ * The row with this key goes. As shmirror_insert(), and SHMIRROR_NO_SUCH_ROW.
+ */
+shmirror_status shmirror_delete(shmirror_producer *producer,
+                                const char *table,
+                                const shmirror_value *key,
+                                size_t key_size,
+                                shmirror_commit *commit);
+
+/**
+ * A new row, given as a JSON object of columns and their values: null is NULL, true and false are 1 and
+ * 0, a string is TEXT, a number is INTEGER where it is written without fraction and exponent, else REAL.
+ * (There are no BLOBs in JSON.) As shmirror_insert(); SHMIRROR_ENCODE: the text is no such object.
+ */
+shmirror_status shmirror_insert_json(shmirror_producer *producer,
+                                     const char *table,
+                                     const char *json,
+                                     shmirror_commit *commit);
+
+/**
+ * As shmirror_upsert(), with a row as shmirror_insert_json() takes it.
+ */
+shmirror_status shmirror_upsert_json(shmirror_producer *producer,
+                                     const char *table,
+                                     const char *json,
+                                     shmirror_commit *commit);
+
+/**
+ * As shmirror_update(), with columns as shmirror_insert_json() takes them.
+ */
+shmirror_status shmirror_update_json(shmirror_producer *producer,
+                                     const char *table,
+                                     const shmirror_value *key,
+                                     size_t key_size,
+                                     const char *json,
+                                     shmirror_commit *commit);
 
 #ifdef __cplusplus
 }  // extern "C"
