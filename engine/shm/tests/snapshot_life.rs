@@ -90,6 +90,11 @@ fn a_cell_follows_its_row_and_says_when_it_is_gone() {
     assert_eq!(bytes, b"a longer text than before");
     site.load_bytes(&view, 0, &mut bytes).unwrap();
     assert!(bytes.is_empty(), "an INTEGER has no bytes");
+    let mut slice = [7; 25];
+    let short = site.load_slice(&view, 1, &mut slice[..24]).unwrap();
+    assert_eq!((short.bits >> 32, slice), (25, [7; 25]), "nothing of what does not fit");
+    site.load_slice(&view, 1, &mut slice).unwrap();
+    assert_eq!(&slice, b"a longer text than before");
 
     publish(&mut w, vec![delete(&def, Key::Int(2), 5)], 5);
     assert_eq!(value(0), Err(CellError::Deleted));
@@ -119,6 +124,9 @@ fn a_text_cell_may_begin_anywhere_in_the_variable_part() {
     for i in 0..40 {
         let site = view.locate(&Key::Int(i)).unwrap().unwrap();
         site.load_bytes(&view, 1, &mut bytes).unwrap();
+        let mut slice = [0; 64];
+        site.load_slice(&view, 1, &mut slice).unwrap();
+        assert_eq!(slice[..bytes.len()], bytes);
         assert_eq!(Value::Blob(bytes.clone()), row(i)[1]);
         site.load_bytes(&view, 2, &mut bytes).unwrap();
         assert_eq!(bytes.len(), 40 - i as usize);

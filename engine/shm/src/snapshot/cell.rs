@@ -129,6 +129,7 @@ impl CellSite {
     }
 
     /// The same; the bytes of TEXT or BLOB replace what is in `out`, which any other class empties.
+    /// No allocation once `out` has grown.
     ///
     /// # Errors
     /// As [`CellSite::load`].
@@ -138,8 +139,35 @@ impl CellSite {
         column: usize,
         out: &mut Vec<u8>,
     ) -> Result<CellValue, CellError> {
-        for _ in 0..COPY_TRIES {
+        out.clear();
+        let value = self.load_to(view, column, out)?;
+        if !matches!(value.class, StorageClass::Text | StorageClass::Blob) {
             out.clear();
+        }
+        Ok(value)
+    }
+
+    /// The same into a slice, where it has room: nothing is copied of TEXT or BLOB that is longer than
+    /// `out`, and what is in `out` after an error is not specified.
+    ///
+    /// # Errors
+    /// As [`CellSite::load`].
+    pub fn load_slice(
+        &self,
+        view: &TableView,
+        column: usize,
+        out: &mut [u8],
+    ) -> Result<CellValue, CellError> {
+        self.load_to(view, column, out)
+    }
+
+    fn load_to<R: Room + ?Sized>(
+        &self,
+        view: &TableView,
+        column: usize,
+        out: &mut R,
+    ) -> Result<CellValue, CellError> {
+        for _ in 0..COPY_TRIES {
             let look = self.look(view, column)?;
             let block = BlockRef(look.version[VERSION_BLOCK].load(Ordering::Relaxed));
             if !look.latch.holds(look.entry) {
@@ -150,7 +178,15 @@ impl CellSite {
             if !matches!(value.class, StorageClass::Text | StorageClass::Blob) {
                 return Ok(value);
             }
-            let copied = copy_range(view, block, value.bits, out);
+            let (start, length) =
+                ((value.bits & 0xFFFF_FFFF) as usize, (value.bits >> 32) as usize);
+            let inside = start + length <= block.bytes();
+            let copied = if inside {
+                let Some(to) = out.room(length) else { return Ok(value) };
+                copy_range(view, block, start, to)
+            } else {
+                false
+            };
             if look.latch.holds(look.entry) {
                 return match (view.has_moved(), copied) {
                     (true, _) => Err(CellError::Moved),
@@ -165,22 +201,42 @@ impl CellSite {
     }
 }
 
-/// Appends the bytes that `bits` names of a row's variable part; false where they are not inside.
-fn copy_range(view: &TableView, block: BlockRef, bits: u64, out: &mut Vec<u8>) -> bool {
-    let (start, length) = ((bits & 0xFFFF_FFFF) as usize, (bits >> 32) as usize);
-    if start + length > block.bytes() {
-        return false;
+/// Where the bytes of a value go.
+trait Room {
+    /// Room for so many bytes, if there is.
+    fn room(&mut self, length: usize) -> Option<&mut [u8]>;
+}
+
+impl Room for Vec<u8> {
+    fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.resize(length, 0);
+        Some(self)
     }
+}
+
+impl Room for [u8] {
+    fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.get_mut(..length)
+    }
+}
+
+/// Copies bytes of a row's variable part, from `start` on; false where the block is not inside of the
+/// segment.
+fn copy_range(view: &TableView, block: BlockRef, start: usize, out: &mut [u8]) -> bool {
+    let length = out.len();
     let (first, skip) = (start / 8, start % 8);
     let offset = block.offset() + first as u64 * 8;
     let Some(words) = view.space().words(offset, (skip + length).div_ceil(8)) else {
         return false;
     };
-    out.reserve(skip + length + 8);
-    for word in words {
-        out.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+    let mut words = words.iter().map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+    let (head, rest) = out.split_at_mut(length.min((8 - skip) % 8));
+    if !head.is_empty() {
+        let word = words.next().unwrap_or_default();
+        head.copy_from_slice(&word[skip..skip + head.len()]);
     }
-    out.truncate(skip + length);
-    out.drain(..skip);
+    for (to, word) in rest.chunks_mut(8).zip(words) {
+        to.copy_from_slice(&word[..to.len()]);
+    }
     true
 }

@@ -87,7 +87,13 @@ impl ScanBuf {
         self.seen.iter().filter(|s| s.present).map(|s| self.view(s))
     }
 
-    /// The row of the key at `index` of the list that was asked for; `None` where it has none.
+    /// Slots of the scan, or keys of the list: what [`ScanBuf::row`] has places for.
+    pub fn places(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// The row of the key at `index` of the list that was asked for, or of a scan in that place of the
+    /// table; `None` where there is none.
     pub fn row(&self, index: usize) -> Option<ScanRow<'_>> {
         self.seen.get(index).filter(|s| s.present).map(|s| self.view(s))
     }
