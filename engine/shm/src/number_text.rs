@@ -57,11 +57,13 @@ impl NumberText {
         let (first, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = Self::of(format_args!("{first}{rest}"));
         let digits = all.as_str().trim_end_matches('0');
-        let digits = if digits.is_empty() { "0" } else { digits };
-        let fraction = |d| if d == "" { "0" } else { d };
+        let or_zero = |fraction| match fraction {
+            "" => "0",
+            some => some,
+        };
         if !(-4..17).contains(&exponent) {
             let mark = if exponent < 0 { '-' } else { '+' };
-            let (size, fraction) = (exponent.unsigned_abs(), fraction(&digits[1..]));
+            let (size, fraction) = (exponent.unsigned_abs(), or_zero(&digits[1..]));
             return Self::of(format_args!("{sign}{}.{fraction}e{mark}{size:02}", &digits[..1]));
         }
         if exponent < 0 {
@@ -70,7 +72,7 @@ impl NumberText {
         }
         let whole = exponent as usize + 1;
         let (before, after) = digits.split_at(digits.len().min(whole));
-        Self::of(format_args!("{sign}{before:0<whole$}.{}", fraction(after)))
+        Self::of(format_args!("{sign}{before:0<whole$}.{}", or_zero(after)))
     }
 
     /// The text.
