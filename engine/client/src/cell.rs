@@ -12,10 +12,11 @@ use shmirror_shm::value::{StorageClass, Value};
 
 use crate::attachment::MOVING;
 use crate::error::{CellError, Error};
+use crate::form::Form;
 use crate::from_value::{int_as_real, real_as_int};
 use crate::into_key::{IntoKey, key_values, show_key};
 use crate::mirror::Kept;
-use crate::resolve::Resolved;
+use crate::resolve::{Failure, Resolved};
 use crate::swap::Swap;
 
 /// A handle of one value: one column of one row. May be used from any thread.
@@ -57,20 +58,15 @@ struct Bound {
 
 impl Bound {
     /// The cell of a row in a table that was just resolved.
-    fn find(resolved: Resolved, key: &[Value], column: &str) -> Result<Option<Self>, Failed> {
-        let index = resolved.schema.index(column).map_err(Failed::Other)?;
-        let key = key.with_key(|values| resolved.key(values)).map_err(Failed::Other)?;
-        let site = resolved.view.locate(&key).map_err(Failed::Read)?;
+    fn find(resolved: Resolved, key: &[Value], column: &str) -> Result<Option<Self>, Failure> {
+        let index = resolved.schema.index(column).map_err(Failure::Other)?;
+        let site = key
+            .with_key(|values| resolved.with_key(values, |key| Ok(resolved.view.locate(key)?)))?;
         Ok(site.map(|site| {
             let pinned = PinnedCell::new(&resolved.view, &site, index);
             Self { pinned, resolved, site, index }
         }))
     }
-}
-
-enum Failed {
-    Read(ReadError),
-    Other(Error),
 }
 
 impl Cell {
@@ -104,10 +100,10 @@ impl Cell {
                     let key = key.with_key(show_key);
                     return Err(Error::NoSuchRow { table: table.to_owned(), key });
                 }
-                Err(Failed::Other(error)) => return Err(error),
-                Err(Failed::Read(ReadError::Moved | ReadError::Contended { .. }))
+                Err(Failure::Other(error)) => return Err(error),
+                Err(Failure::Read(ReadError::Moved | ReadError::Contended { .. }))
                     if Instant::now() < deadline => {}
-                Err(Failed::Read(error)) => {
+                Err(Failure::Read(error)) => {
                     return Err(Error::Contended { what: format!("table {table:?}: {error}") });
                 }
             }
@@ -127,6 +123,12 @@ impl Cell {
     /// Values of its row's key.
     pub fn key(&self) -> &[Value] {
         &self.key
+    }
+
+    /// The form of its table's rows and the index of its column in it, as it was found last.
+    pub fn form(&self) -> (Form, usize) {
+        let bound = self.newest.load();
+        (Form(bound.resolved.schema), bound.index)
     }
 
     /// Looks for the key and the column again: after [`CellError::Deleted`] it finds the row that has
@@ -236,6 +238,37 @@ impl Cell {
         if value.class == StorageClass::Blob { Ok(()) } else { Err(mismatch(value, "a blob")) }
     }
 
+    /// Copies the value's TEXT to the front of `out`, and gives its length in bytes. Nothing is copied
+    /// of a text that is longer than `out`. After an error, what is in `out` is not specified. No
+    /// allocation.
+    ///
+    /// # Errors
+    /// [`CellError`]; `Type` for anything but TEXT.
+    pub fn text_to(&self, out: &mut [u8]) -> Result<usize, CellError> {
+        let value = self.read_slice(out)?;
+        let length = (value.bits >> 32) as usize;
+        let whole = |out: &[u8]| out.get(..length).is_none_or(|t| std::str::from_utf8(t).is_ok());
+        if value.class == StorageClass::Text && whole(out) {
+            Ok(length)
+        } else {
+            Err(mismatch(value, "text"))
+        }
+    }
+
+    /// Copies the value's bytes, of a BLOB, to the front of `out`, and gives how many there are; else
+    /// as [`Cell::text_to`].
+    ///
+    /// # Errors
+    /// [`CellError`]; `Type` for anything but a BLOB.
+    pub fn bytes_to(&self, out: &mut [u8]) -> Result<usize, CellError> {
+        let value = self.read_slice(out)?;
+        if value.class == StorageClass::Blob {
+            Ok((value.bits >> 32) as usize)
+        } else {
+            Err(mismatch(value, "a blob"))
+        }
+    }
+
     #[inline]
     fn read(&self) -> Result<CellValue, CellError> {
         let bound = self.newest.load();
@@ -261,6 +294,16 @@ impl Cell {
             Ok(value) => Ok(value),
             Err(miss) => {
                 self.read_moved(bound, miss, |b| b.site.load_bytes(&b.resolved.view, b.index, out))
+            }
+        }
+    }
+
+    fn read_slice(&self, out: &mut [u8]) -> Result<CellValue, CellError> {
+        let bound = self.newest.load();
+        match bound.site.load_slice(&bound.resolved.view, bound.index, out) {
+            Ok(value) => Ok(value),
+            Err(miss) => {
+                self.read_moved(bound, miss, |b| b.site.load_slice(&b.resolved.view, b.index, out))
             }
         }
     }
@@ -316,8 +359,8 @@ impl Cell {
             }
             Ok(_) => Err(CellError::Deleted),
             // It moved again meanwhile: the caller tries once more.
-            Err(Failed::Read(_)) => Ok(stale),
-            Err(Failed::Other(_)) => Err(CellError::Reshaped),
+            Err(Failure::Read(_)) => Ok(stale),
+            Err(Failure::Other(_)) => Err(CellError::Reshaped),
         }
     }
 

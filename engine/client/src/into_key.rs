@@ -2,6 +2,7 @@
 //!
 //! In: the caller's Rust value. Out: borrowed SQL values, without allocation.
 
+use shmirror_shm::limits::KEY_COLUMNS;
 use shmirror_shm::value::{Value, ValueRef};
 
 use crate::from_value::describe;
@@ -90,6 +91,13 @@ macro_rules! tuples {
                 f(&[$(self.$index.key_value()),+])
             }
         }
+
+        impl<$($name: KeyColumn),+> IntoKey for &($($name,)+) {
+            #[inline]
+            fn with_key<R>(&self, f: impl FnOnce(&[ValueRef<'_>]) -> R) -> R {
+                (**self).with_key(f)
+            }
+        }
     )*};
 }
 tuples! {
@@ -101,18 +109,16 @@ tuples! {
     (A 0, B 1, C 2, D 3, E 4, F 5),
 }
 
-/// Keys of up to this many values are borrowed on the stack.
-const INLINE: usize = 4;
-
 impl IntoKey for [Value] {
     fn with_key<R>(&self, f: impl FnOnce(&[ValueRef<'_>]) -> R) -> R {
-        if self.len() <= INLINE {
-            let mut values = [ValueRef::Null; INLINE];
+        if self.len() <= KEY_COLUMNS {
+            let mut values = [ValueRef::Null; KEY_COLUMNS];
             for (to, from) in values.iter_mut().zip(self) {
                 *to = from.as_ref();
             }
             return f(&values[..self.len()]);
         }
+        // More than any table has: to be told how many they are.
         f(&self.iter().map(Value::as_ref).collect::<Vec<_>>())
     }
 }

@@ -99,10 +99,12 @@ mod bell;
 mod buffer;
 mod cell;
 mod connection;
+mod copied;
 mod de;
 mod error;
 mod event;
 mod follow;
+mod form;
 mod from_value;
 mod history;
 mod into_key;
@@ -112,11 +114,13 @@ mod memfd;
 mod mirror;
 mod nearby;
 mod options;
+mod order;
 mod position;
 mod producer;
 mod render;
 mod resolve;
 mod row;
+mod rows;
 mod scan;
 mod schema;
 mod ser;
@@ -142,6 +146,7 @@ pub use shmirror_shm::wire::RefuseCode;
 pub use cell::Cell;
 pub use error::{CellError, Error};
 pub use event::{ChangeEvent, Event, SchemaEvent};
+pub use form::Form;
 pub use from_value::{FromValue, Mismatch};
 pub use history::History;
 pub use into_key::{IntoKey, KeyColumn};
@@ -150,6 +155,7 @@ pub use mirror::Mirror;
 pub use options::{DEFAULT_INSTANCE, INSTANCE_VARIABLE, Options, SOCKET_VARIABLE};
 pub use producer::{Commit, Producer};
 pub use row::{Row, RowRef};
+pub use rows::Rows;
 pub use scan::Scan;
 pub use subscriber::{Subscriber, SubscriberBuilder};
 pub use table::Table;
@@ -165,7 +171,7 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         fn sent<T: Send>() {}
         shared::<(Mirror, Table, Cell, Producer, Ticket, Transaction, Row, Scan)>();
-        shared::<(Error, Event, Options)>();
+        shared::<(Error, Event, Options, Rows, Form)>();
         sent::<(Subscriber, History)>();
     }
 }

@@ -3,6 +3,7 @@
 //! In: a name. Out: a view of the table in the present segment. A table moves when it is dropped,
 //! reshaped or renamed, when its segment grows beyond its reserve, and when the daemon restarts.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +21,25 @@ use crate::swap::Swap;
 
 /// Pause between two looks at a table that is on the move.
 const PAUSE: Duration = Duration::from_micros(100);
+
+/// Bytes of a key that need no memory of their own.
+const INLINE_KEY: usize = 40;
+
+thread_local! {
+    /// A key whose memory serves the thread's next long key.
+    static SPARE: Cell<Key> = const { Cell::new(Key::Int(0)) };
+}
+
+/// Most bytes that a value takes in a key.
+#[inline]
+fn longest(value: &ValueRef<'_>) -> usize {
+    match value {
+        // In a TEXT column a number becomes a text: the longest is `-2.2250738585072014e-308`.
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 27,
+        ValueRef::Text(t) => 3 + 2 * t.len(),
+        ValueRef::Blob(b) => 3 + 2 * b.len(),
+    }
+}
 
 /// A table where it is now.
 pub(crate) struct Resolved {
@@ -91,9 +111,28 @@ impl Resolved {
         &self.catalogue.tables[self.index]
     }
 
-    /// The key of these values.
-    pub(crate) fn key(&self, values: &[ValueRef<'_>]) -> Result<Key, Error> {
-        Key::new(self.view.key_parts(), values).map_err(|e| self.bad_key(values, &e))
+    /// Makes `key` the key of these values.
+    pub(crate) fn set_key(&self, key: &mut Key, values: &[ValueRef<'_>]) -> Result<(), Error> {
+        key.set(self.view.key_parts(), values).map_err(|e| self.bad_key(values, &e))
+    }
+
+    /// Hands the key of these values to `f`. No allocation once this thread had a key as long.
+    #[inline]
+    pub(crate) fn with_key<R>(
+        &self,
+        values: &[ValueRef<'_>],
+        f: impl FnOnce(&Key) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        if values.iter().map(longest).sum::<usize>() <= INLINE_KEY {
+            let mut key = Key::default();
+            self.set_key(&mut key, values)?;
+            return f(&key);
+        }
+        let mut key = SPARE.try_with(Cell::take).unwrap_or_default();
+        let done = self.set_key(&mut key, values).map_err(Failure::from).and_then(|()| f(&key));
+        // A thread that is ending keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(key));
+        done
     }
 
     #[cold]

@@ -14,6 +14,7 @@ use shmirror_shm::value::{Value, ValueRef};
 use crate::buffer::Buffer;
 use crate::de;
 use crate::error::Error;
+use crate::form::Form;
 use crate::from_value::FromValue;
 use crate::json::value_to_json;
 use crate::schema::{self, Schema};
@@ -46,7 +47,7 @@ impl Default for Row {
     }
 }
 
-/// A row that borrows its bytes, from a [`Row`] or a [`Scan`](crate::Scan).
+/// A row that borrows its bytes, from a [`Row`], a [`Scan`](crate::Scan) or [`Rows`](crate::Rows).
 #[derive(Clone, Copy)]
 pub struct RowRef<'a> {
     pub(crate) schema: &'static Schema,
@@ -71,6 +72,18 @@ impl Row {
     #[inline]
     pub fn as_ref(&self) -> RowRef<'_> {
         RowRef { schema: self.schema, revision: self.revision(), image: self.buf.image() }
+    }
+
+    /// The form that it was read with; of a row that was never filled, one without columns.
+    #[inline]
+    pub fn form(&self) -> Form {
+        Form(self.schema)
+    }
+
+    /// Makes this a copy of `row`. No allocation once it has grown to the size of the rows.
+    pub fn copy_from(&mut self, row: RowRef<'_>) {
+        self.schema = row.schema;
+        self.buf.filled().set(0, row.revision, row.image);
     }
 
     /// Revision of the transaction that last changed the row.
@@ -131,6 +144,12 @@ impl Row {
 }
 
 impl<'a> RowRef<'a> {
+    /// The form that it was read with.
+    #[inline]
+    pub fn form(&self) -> Form {
+        Form(self.schema)
+    }
+
     /// Revision of the transaction that last changed the row.
     #[inline]
     pub fn revision(&self) -> u64 {
@@ -184,8 +203,13 @@ impl<'a> RowRef<'a> {
 
     /// Values of the key, in key order.
     pub fn key(&self) -> Vec<Value> {
-        let value = |index| self.image.get(index).unwrap_or_default().to_owned();
-        self.schema.key.iter().map(|part| value(part.index)).collect()
+        self.key_values().map(ValueRef::to_owned).collect()
+    }
+
+    /// The same, borrowed.
+    pub fn key_values(&self) -> impl ExactSizeIterator<Item = ValueRef<'a>> + use<'a> {
+        let image = self.image;
+        self.form().key().map(move |index| image.get(index).unwrap_or_default())
     }
 
     /// The row as a JSON object, in column order; see [`value_to_json`].

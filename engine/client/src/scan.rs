@@ -1,25 +1,12 @@
-//! All rows of a table as of one revision, in private memory.
+//! All rows of a table as of one revision.
 //!
-//! In: a table's view, or, where writers are too fast for reading beside them, a copy that the daemon
-//! made between two commits. Out: rows, in no order or in key order.
+//! In: rows of a scan. Out: the same, in no order or in key order.
 
 use std::fmt;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use shmirror_shm::image::{ImageRef, head_words};
-use shmirror_shm::key::Key;
-use shmirror_shm::snapshot::{ReadError, ScanBuf};
-use shmirror_shm::wire::{Answer, Call, RefuseCode, TableCopyHeader, TableCopyRow};
-use zerocopy::{FromBytes, IntoBytes};
-
-use crate::attachment::{Core, MOVING};
-use crate::connection::{CALL, only, wrong_answer};
-use crate::error::Error;
-use crate::memfd::read_words;
-use crate::resolve::{Place, Resolved};
+use crate::order::Order;
 use crate::row::{Row, RowRef};
-use crate::schema::Schema;
+use crate::rows::Rows;
 
 /// All rows of a table as of one revision.
 ///
@@ -33,66 +20,23 @@ use crate::schema::Schema;
 /// # Ok::<(), shmirror::Error>(())
 /// ```
 pub struct Scan {
-    schema: &'static Schema,
-    revision: u64,
     rows: Rows,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly every scan is read")]
-enum Rows {
-    /// Read from the segment.
-    Read(ScanBuf),
-    /// Copied by the daemon.
-    Copied(Copied),
-}
-
 impl Scan {
-    /// Reads the table's view.
-    pub(crate) fn read(resolved: &Resolved) -> Result<Self, ReadError> {
-        let mut buf = ScanBuf::new();
-        let revision = resolved.view.scan_into(&mut buf)?;
-        Ok(Self { schema: resolved.schema, revision, rows: Rows::Read(buf) })
-    }
-
-    /// Has the daemon copy the table.
-    pub(crate) fn copied(core: &Core, place: &Place) -> Result<Self, Error> {
-        let what = "asking for a copy of the table";
-        let deadline = Instant::now() + MOVING;
-        loop {
-            let resolved = Resolved::find(core, place.name(), None, deadline)?;
-            let def = resolved.def();
-            match core.ask(&Call::TableCopy(def.id), CALL, what) {
-                Ok((Answer::TableCopy { bytes, .. }, fds)) => {
-                    let words = read_words(&only(fds, what)?, bytes, "the copy of a table")?;
-                    let copied = Copied::parse(words, def.columns.len())?;
-                    if (copied.header.table, copied.header.shape) == (def.id, def.shape) {
-                        let (schema, revision) = (resolved.schema, copied.header.revision);
-                        return Ok(Self { schema, revision, rows: Rows::Copied(copied) });
-                    }
-                }
-                Ok(_) => return Err(wrong_answer(what)),
-                // It was dropped since it was resolved.
-                Err(Error::Refused { code: RefuseCode::UnknownTable, .. }) => {}
-                Err(error) => return Err(error),
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::Contended { what: format!("table {:?}", place.name()) });
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+    /// The rows of a scan, not arranged.
+    pub(crate) fn of(rows: Rows) -> Self {
+        Self { rows }
     }
 
     /// The revision that all rows are of.
     pub fn revision(&self) -> u64 {
-        self.revision
+        self.rows.revision()
     }
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        match &self.rows {
-            Rows::Read(buf) => buf.len(),
-            Rows::Copied(copied) => copied.starts.len(),
-        }
+        self.rows.found()
     }
 
     /// Whether there are none.
@@ -102,21 +46,16 @@ impl Scan {
 
     /// The rows, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = RowRef<'_>> {
-        let row = |(revision, image)| RowRef { schema: self.schema, revision, image };
-        let (read, copied) = match &self.rows {
-            Rows::Read(buf) => (Some(buf), None),
-            Rows::Copied(copied) => (None, Some(copied)),
-        };
-        let read = read.into_iter().flat_map(|buf| buf.rows().map(|r| (r.revision, r.image)));
-        read.chain(copied.into_iter().flat_map(Copied::rows)).map(row)
+        self.rows.places().map(|(_, row)| row)
     }
 
     /// The rows in key order, as `ORDER BY` the primary key has them.
     pub fn sorted(&self) -> impl DoubleEndedIterator<Item = RowRef<'_>> + ExactSizeIterator {
-        let mut rows: Vec<(Option<Key>, RowRef<'_>)> =
-            self.iter().map(|r| (Key::of_image(&self.schema.key, &r.image).ok(), r)).collect();
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        rows.into_iter().map(|(_, row)| row)
+        let mut order = Order::default();
+        let images = self.rows.places().map(|(place, row)| (place, row.image));
+        order.by_key(&self.rows.form().0.key, images);
+        let rows: Vec<_> = order.places().iter().filter_map(|at| self.rows.at(*at)).collect();
+        rows.into_iter()
     }
 }
 
@@ -133,66 +72,24 @@ impl IntoIterator for Scan {
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scan")
-            .field("table", &self.schema.table)
-            .field("revision", &self.revision)
+            .field("table", &self.rows.form().table())
+            .field("revision", &self.revision())
             .field("rows", &self.len())
             .finish()
     }
 }
 
-/// Words of a copy's head, and of each row's.
-const HEADER_WORDS: usize = size_of::<TableCopyHeader>() / 8;
-const ROW_WORDS: usize = size_of::<TableCopyRow>() / 8;
-
-/// A table's copy, each row of it checked.
-struct Copied {
-    header: TableCopyHeader,
-    words: Vec<u64>,
-    columns: usize,
-    /// Where each row's head begins.
-    starts: Vec<usize>,
-}
-
-impl Copied {
-    fn parse(words: Vec<u64>, columns: usize) -> Result<Self, Error> {
-        let short = |at: usize| {
-            Error::Protocol(format!("the copy of a table: {} words, cut off at {at}", words.len()))
-        };
-        let Ok((header, _)) = TableCopyHeader::read_from_prefix(words.as_bytes()) else {
-            return Err(short(0));
-        };
-        let mut starts = Vec::new();
-        let mut at = HEADER_WORDS;
-        for _ in 0..header.rows {
-            let (head, image) = words.get(at..).and_then(row_parts).ok_or_else(|| short(at))?;
-            let var_bytes = usize::try_from(head.var_bytes).map_err(|_| short(at))?;
-            ImageRef::new(columns, var_bytes, image).map_err(|_| short(at))?;
-            starts.push(at);
-            at += ROW_WORDS + head_words(columns) + var_bytes.div_ceil(8);
-        }
-        Ok(Self { header, words, columns, starts })
-    }
-
-    fn rows(&self) -> impl Iterator<Item = (u64, ImageRef<'_>)> {
-        self.starts.iter().filter_map(|&at| {
-            let (head, image) = row_parts(&self.words[at..])?;
-            let image = ImageRef::new(self.columns, head.var_bytes as usize, image).ok()?;
-            Some((head.revision, image))
-        })
-    }
-}
-
-fn row_parts(words: &[u64]) -> Option<(TableCopyRow, &[u64])> {
-    let (head, _) = TableCopyRow::read_from_prefix(words.as_bytes()).ok()?;
-    Some((head, &words[ROW_WORDS..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::copied::Copied;
+    use crate::error::Error;
+    use crate::schema::Schema;
     use crate::schema::tests::table;
     use shmirror_shm::image::Image;
     use shmirror_shm::value::Value;
+    use shmirror_shm::wire::{TableCopyHeader, TableCopyRow};
+    use zerocopy::IntoBytes;
 
     fn copy(rows: &[(i64, &str)]) -> Vec<u64> {
         let header = TableCopyHeader { revision: 9, rows: rows.len() as u64, table: 1, shape: 2 };
@@ -210,8 +107,9 @@ mod tests {
 
     fn scan(words: Vec<u64>) -> Result<Scan, Error> {
         let copied = Copied::parse(words, 2)?;
-        let schema = Schema::of(&table("t", &["id", "name"]));
-        Ok(Scan { schema, revision: copied.header.revision, rows: Rows::Copied(copied) })
+        let mut rows = Rows::default();
+        rows.take_copy(Schema::of(&table("t", &["id", "name"])), copied);
+        Ok(Scan::of(rows))
     }
 
     #[test]
@@ -222,7 +120,14 @@ mod tests {
         assert_eq!(ids, [-1, 2, 3]);
         let unsorted: Vec<&str> = scan.iter().map(|r| r.get("name").unwrap()).collect();
         assert_eq!(unsorted, ["c", "a longer text", ""]);
-        assert!(scan.into_iter().all(|row| row.revision() == 3));
+        let mut rows = scan.rows;
+        for (sorted, expected) in [(true, [-1, 2, 3]), (false, [3, -1, 2])] {
+            rows.arrange(sorted);
+            let ids: Vec<i64> = rows.iter().map(|r| r.get("id").unwrap()).collect();
+            assert_eq!((ids, rows.len()), (expected.to_vec(), 3));
+        }
+        assert!(rows.get(3).is_none());
+        assert!(Scan::of(rows).into_iter().all(|row| row.revision() == 3));
     }
 
     #[test]

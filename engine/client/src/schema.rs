@@ -8,6 +8,7 @@
 //! hundred bytes for each shape of each table).
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::sync::{Mutex, PoisonError};
 
 use shmirror_shm::catalogue::TableDef;
@@ -19,7 +20,17 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: String,
+    /// The same, ending with NUL.
+    pub(crate) terminated: CString,
     pub(crate) hidden: bool,
+}
+
+impl Column {
+    fn new(name: &str, hidden: bool) -> Self {
+        // No name in SQL has a NUL.
+        let terminated = CString::new(name).unwrap_or_default();
+        Self { name: name.to_owned(), terminated, hidden }
+    }
 }
 
 /// The form of the rows of one table at one shape.
@@ -39,11 +50,7 @@ impl Schema {
     pub(crate) fn of(def: &TableDef) -> &'static Self {
         intern(Self {
             table: def.name.clone(),
-            columns: def
-                .columns
-                .iter()
-                .map(|c| Column { name: c.name.clone(), hidden: c.hidden })
-                .collect(),
+            columns: def.columns.iter().map(|c| Column::new(&c.name, c.hidden)).collect(),
             key: key_parts(def),
         })
     }
@@ -61,10 +68,7 @@ impl Schema {
         });
         Some(intern(Self {
             table: def.name.clone(),
-            columns: past
-                .iter()
-                .map(|(id, name)| Column { name: (*name).to_owned(), hidden: hidden(*id) })
-                .collect(),
+            columns: past.iter().map(|(id, name)| Column::new(name, hidden(*id))).collect(),
             key: key.collect(),
         }))
     }
@@ -73,9 +77,7 @@ impl Schema {
     pub(crate) fn unknown(table: u32, columns: usize) -> &'static Self {
         intern(Self {
             table: format!("#{table}"),
-            columns: (1..=columns)
-                .map(|n| Column { name: format!("column{n}"), hidden: false })
-                .collect(),
+            columns: (1..=columns).map(|n| Column::new(&format!("column{n}"), false)).collect(),
             key: Vec::new(),
         })
     }

@@ -4,17 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use shmirror_shm::catalogue::TableDef;
-use shmirror_shm::key::Key;
 use shmirror_shm::snapshot::ReadError;
+use shmirror_shm::value::ValueRef;
 
 use crate::attachment::Core;
 use crate::buffer::{self, Buffer};
 use crate::cell::Cell;
 use crate::error::Error;
+use crate::form::Form;
 use crate::into_key::IntoKey;
 use crate::mirror::Kept;
-use crate::resolve::{Failure, Place};
+use crate::resolve::{Place, Resolved};
 use crate::row::Row;
+use crate::rows::Rows;
 use crate::scan::Scan;
 
 /// A handle of one table, by its name. May be used from any thread.
@@ -70,13 +72,33 @@ impl Table {
         Arc::new(now.unwrap_or_else(|| self.place.newest().def()).clone())
     }
 
+    /// The form of the table's rows as published now.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`]: it was dropped.
+    pub fn form(&self) -> Result<Form, Error> {
+        self.now(|resolved| Form(resolved.schema))
+    }
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTable`]: it was dropped.
+    pub fn count(&self) -> Result<u64, Error> {
+        self.now(|resolved| resolved.view.rows())
+    }
+
     /// How many rows there are; 0 for a table that was dropped.
     pub fn len(&self) -> usize {
-        let rows = self.place.read(self.core(), |r| {
-            let rows = r.view.rows();
-            if r.view.has_moved() { Err(ReadError::Moved.into()) } else { Ok(rows) }
-        });
-        rows.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX))
+        self.count().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX))
+    }
+
+    /// Asks where the table is now.
+    fn now<R>(&self, ask: impl Fn(&Resolved) -> R) -> Result<R, Error> {
+        self.place.read(self.core(), |resolved| {
+            let answer = ask(resolved);
+            if resolved.view.has_moved() { Err(ReadError::Moved.into()) } else { Ok(answer) }
+        })
     }
 
     /// Whether there are no rows.
@@ -138,9 +160,11 @@ impl Table {
     #[inline(never)]
     fn read_any<K: IntoKey>(&self, key: &K, row: &mut Row) -> Result<bool, Error> {
         self.place.read(self.core(), |resolved| {
-            let key = key.with_key(|values| resolved.key(values))?;
             row.schema = resolved.schema;
-            Ok(resolved.view.get(&key, row.buf.filled())?)
+            let buf = row.buf.filled();
+            key.with_key(|values| {
+                resolved.with_key(values, |key| Ok(resolved.view.get(key, buf)?))
+            })
         })
     }
 
@@ -149,18 +173,26 @@ impl Table {
     /// # Errors
     /// As [`Table::get`]; [`Error::Contended`].
     pub fn get_many<K: IntoKey>(&self, keys: &[K]) -> Result<(u64, Vec<Option<Row>>), Error> {
-        self.place.read(self.core(), |resolved| {
-            let keys: Vec<Key> = keys
-                .iter()
-                .map(|key| key.with_key(|values| resolved.key(values)))
-                .collect::<Result<_, Error>>()?;
-            let mut rows = vec![None; keys.len()];
-            let revision = resolved.view.get_many(&keys, |i, buf| {
-                rows[i] =
-                    buf.map(|b| Row::of_image(resolved.schema, b.revision(), b.birth(), b.image()));
-            })?;
-            Ok::<_, Failure>((revision, rows))
-        })
+        let mut rows = Rows::default();
+        let by_reference = keys.iter().map(ByReference);
+        self.place.read(self.core(), |r| rows.read_keys(r, by_reference.clone()))?;
+        let found = (0..keys.len()).map(|i| rows.get(i).map(|row| row.to_row())).collect();
+        Ok((rows.revision(), found))
+    }
+
+    /// Reads the rows with these keys into `rows`, all as of one revision; [`Rows::get`] gives the row
+    /// of each. No allocation once `rows` has grown.
+    ///
+    /// # Errors
+    /// As [`Table::get_many`]; then `rows` has none.
+    pub fn read_many<K: IntoKey, I>(&self, keys: I, rows: &mut Rows) -> Result<(), Error>
+    where
+        I: IntoIterator<Item = K>,
+        I::IntoIter: Clone,
+    {
+        let keys = keys.into_iter();
+        let done = self.place.read(self.core(), |r| rows.read_keys(r, keys.clone()));
+        done.inspect_err(|_| rows.clear())
     }
 
     /// All rows as of one revision. It always finishes: where the writers are too fast for reading
@@ -169,15 +201,43 @@ impl Table {
     /// # Errors
     /// [`Error::UnknownTable`]; [`Error::Disconnected`], if the daemon was needed and is away.
     pub fn scan(&self) -> Result<Scan, Error> {
-        let result = self.place.read(self.core(), |resolved| match Scan::read(resolved) {
+        let mut rows = Rows::default();
+        self.fill(&mut rows)?;
+        Ok(Scan::of(rows))
+    }
+
+    /// Reads all rows into `rows`, in no particular order; else as [`Table::scan`]. No allocation once
+    /// `rows` has grown, save where the daemon copies the table.
+    ///
+    /// # Errors
+    /// As [`Table::scan`]; then `rows` has none.
+    pub fn scan_into(&self, rows: &mut Rows) -> Result<(), Error> {
+        self.fill(rows)?;
+        rows.arrange(false);
+        Ok(())
+    }
+
+    /// The same, in key order, as `ORDER BY` the primary key has them.
+    ///
+    /// # Errors
+    /// As [`Table::scan_into`].
+    pub fn scan_sorted_into(&self, rows: &mut Rows) -> Result<(), Error> {
+        self.fill(rows)?;
+        rows.arrange(true);
+        Ok(())
+    }
+
+    fn fill(&self, rows: &mut Rows) -> Result<(), Error> {
+        let done = self.place.read(self.core(), |resolved| match rows.read_table(resolved) {
             // Not to be tried again here: the daemon is asked at once.
-            Err(ReadError::Contended { .. }) => Ok(None),
-            other => Ok(Some(other?)),
+            Err(ReadError::Contended { .. }) => Ok(false),
+            other => Ok(other.map(|()| true)?),
         });
-        match result? {
-            Some(scan) => Ok(scan),
-            None => Scan::copied(self.core(), &self.place),
-        }
+        let done = match done {
+            Ok(false) => rows.copy_table(self.core(), &self.place),
+            other => other.map(|_| ()),
+        };
+        done.inspect_err(|_| rows.clear())
     }
 
     /// A handle of one value, for reading it again and again in a few nanoseconds.
@@ -186,6 +246,15 @@ impl Table {
     /// [`Error::NoSuchRow`], [`Error::UnknownColumn`], [`Error::Key`], [`Error::UnknownTable`].
     pub fn cell<K: IntoKey>(&self, key: K, column: &str) -> Result<Cell, Error> {
         Cell::new(self.kept.clone(), self.name(), &key, column)
+    }
+}
+
+/// A key that is borrowed for as long as it is tried.
+struct ByReference<'a, K>(&'a K);
+
+impl<K: IntoKey> IntoKey for ByReference<'_, K> {
+    fn with_key<R>(&self, f: impl FnOnce(&[ValueRef<'_>]) -> R) -> R {
+        self.0.with_key(f)
     }
 }
 
