@@ -1,7 +1,6 @@
 //! What was committed, out of the commit log.
 
 use std::ffi::c_char;
-use std::sync::{Mutex, TryLockError};
 
 use shmirror::History;
 
@@ -12,11 +11,12 @@ use crate::event::shmirror_event;
 use crate::handle::{self, object};
 use crate::mirror::shmirror_mirror;
 use crate::status::shmirror_status;
+use crate::turn::{self, Turns};
 
 /// What was committed from a revision on, up to the newest one at the time that it gets there. One
 /// thread at a time: another gets SHMIRROR_BUSY.
 pub struct shmirror_history {
-    history: Mutex<History>,
+    turns: Turns<History>,
 }
 object!(shmirror_history, 14, "shmirror_history");
 
@@ -38,16 +38,17 @@ pub unsafe extern "C" fn shmirror_mirror_history(
         argument::no_handle(out, "out")?;
         let mirror = &handle::get(mirror)?.mirror;
         let tables = argument::texts(tables, count, "tables")?;
-        let history = Mutex::new(mirror.history(from_revision, &tables)?);
-        argument::write(out, handle::make(shmirror_history { history })?, "out")
+        let turns = Turns::new(mirror.history(from_revision, &tables)?);
+        argument::write(out, handle::make(shmirror_history { turns })?, "out")
     })
 }
 
-/// Ends a history; its events stay. NULL is fine.
+/// Ends a history; its events stay. NULL is fine. SHMIRROR_BUSY, and it goes on: another thread is in
+/// one of its calls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_history_close(history: *mut shmirror_history) -> shmirror_status {
     // SAFETY: as the prologue says of handles.
-    call(|| unsafe { handle::close(history) })
+    call(|| unsafe { turn::close(history, |h| &h.turns) })
 }
 
 /// Fills `event` with the next one. SHMIRROR_END: there is none, now and for ever, and `event` is as it
@@ -62,14 +63,7 @@ pub unsafe extern "C" fn shmirror_history_next(
         let history = handle::get(history.cast_const())?;
         // Before one is taken that could not be handed over.
         let mut told = handle::get(event.cast_const())?.turn()?;
-        let mut history = match history.history.try_lock() {
-            Ok(history) => history,
-            Err(TryLockError::Poisoned(history)) => history.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Err(Failure::Plain(shmirror_status::SHMIRROR_BUSY));
-            }
-        };
-        match history.next() {
+        match history.turns.turn()?.next() {
             Some(next) => told.fill(next?),
             None => return Err(Failure::Plain(shmirror_status::SHMIRROR_END)),
         }
