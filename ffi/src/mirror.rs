@@ -71,7 +71,7 @@ pub unsafe extern "C" fn shmirror_mirror_generation(
     })
 }
 
-/// Whether the daemon is connected and said within the last 2 s that it lives. Two system calls at most.
+/// Whether the daemon is connected and said within the last 2 s that it lives. One system call (getpid).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_mirror_is_live(
     mirror: *const shmirror_mirror,
@@ -140,9 +140,10 @@ pub unsafe extern "C" fn shmirror_mirror_status(
     })
 }
 
-/// Has the daemon open every seal and compare store, working copy and shared memory, which takes some
-/// seconds for a large store; gives what differs: a JSON object. Free it with shmirror_string_free().
-/// As shmirror_mirror_status().
+/// Has the daemon open every seal and compare store, working copy and shared memory, row by row; gives
+/// what was compared and what differs: a JSON object, as `shmirror check --json` prints it. Free it with
+/// shmirror_string_free(). Reads go on meanwhile; commits wait for about a second per million rows.
+/// Statuses as of shmirror_mirror_status().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_mirror_check(
     mirror: *const shmirror_mirror,
@@ -156,8 +157,9 @@ pub unsafe extern "C" fn shmirror_mirror_check(
     })
 }
 
-/// Has the daemon copy its store, at one revision and still encrypted, to a new file. A path that is
-/// relative is so to this process. Gives what was copied: a JSON object. Free it with
+/// Has the daemon write a copy of its store, as of one revision and still encrypted, into a new file,
+/// and a copy of its key beside it as PATH.key: keep them apart. A path that is relative is so to this
+/// process. Gives what was copied: a JSON object, as `shmirror backup --json` prints it. Free it with
 /// shmirror_string_free(). SHMIRROR_FILE: the file is there already, or the daemon cannot write it;
 /// else as shmirror_mirror_status().
 #[unsafe(no_mangle)]
