@@ -15,19 +15,23 @@ use crate::format::{
     APPLICATION_ID, FORMAT, META_CATALOGUE, META_INSTANCE, PAGE_BYTES, SCHEMA, set_meta,
 };
 use crate::keys::{KeyProvider, new_data_key};
-use crate::seal::{Identity, Kind, Opener, Sealer};
+use crate::seal::{Algorithm, Identity, Kind, Opener, Sealer};
 use crate::state::State;
 
 /// Makes a store in `dir`, which has none, with the provider's key, which is made too where there
 /// is none. The caller has the directory's lock.
-pub(crate) fn create(dir: &Path, provider: &dyn KeyProvider) -> Result<(), StoreError> {
+pub(crate) fn create(
+    dir: &Path,
+    provider: &dyn KeyProvider,
+    algorithm: Algorithm,
+) -> Result<(), StoreError> {
     remove_fresh(dir)?;
     // The key first: a kill in between leaves a key without a store, which the next start uses.
     if !provider.exists()? {
         provider.create()?;
     }
     let fresh = dir.join(FRESH_FILE);
-    let built = build(&fresh, provider).and_then(|()| {
+    let built = build(&fresh, provider, algorithm).and_then(|()| {
         let making = io(&fresh, "making a new store");
         File::open(&fresh).and_then(|f| f.sync_all()).map_err(&making)?;
         let path = dir.join(STORE_FILE);
@@ -39,13 +43,13 @@ pub(crate) fn create(dir: &Path, provider: &dyn KeyProvider) -> Result<(), Store
     built
 }
 
-fn build(path: &Path, provider: &dyn KeyProvider) -> Result<(), StoreError> {
+fn build(path: &Path, provider: &dyn KeyProvider, algorithm: Algorithm) -> Result<(), StoreError> {
     let making = sqlite(path, "making a new store");
     let mut instance = [0u8; 16];
     getrandom::fill(&mut instance).map_err(StoreError::Random)?;
     let mut rows_key = [0u64; 2];
     getrandom::fill(rows_key.as_mut_bytes()).map_err(StoreError::Random)?;
-    let (keys, wrapped) = new_data_key(provider, &instance, 1, 1)?;
+    let (keys, wrapped) = new_data_key(provider, &instance, 1, 1, algorithm)?;
     let mut sealer = Sealer::new(Opener { instance, file: Arc::from(path), keys: Arc::new(keys) });
 
     // Made here and not by SQLite, for its mode, which -wal and -shm take over.

@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 use crate::directory::{publish_new, sync_parent};
 use crate::error::{Place, StoreError, io};
 use crate::keys::{KeyProvider, from_hex, to_hex};
-use crate::seal::{
-    self, BLOB_HEAD, Cipher, KEY_BYTES, NONCE_BYTES, Parts, SealFault, XSalsa20Poly1305,
-};
+use crate::seal::{self, Algorithm, BLOB_HEAD, KEY_BYTES, NONCE_BYTES, Parts, SealFault};
 
+/// What wraps data keys, whatever cipher these are for.
+const WRAPS: Algorithm = Algorithm::DEFAULT;
 const ID_BYTES: usize = 8;
 const LONGEST: u64 = 4_096;
 
@@ -179,8 +179,8 @@ impl KeyProvider for KeyFile {
         out.extend_from_slice(&contents.id);
         out.resize(ID_BYTES + BLOB_HEAD, 0);
         out.extend_from_slice(text); // sealed in place, so no plaintext stays behind
-        let cipher = XSalsa20Poly1305::new(&contents.key);
-        seal::seal_in_place(&cipher, 0, &nonce, &mut out[ID_BYTES..])
+        let cipher = WRAPS.under(&contents.key);
+        seal::seal_in_place(cipher.as_ref(), 0, &nonce, &mut out[ID_BYTES..])
             .map_err(|fault| self.bad(fault.to_string()))?;
         Ok(out)
     }
@@ -205,14 +205,15 @@ impl KeyProvider for KeyFile {
             return Err(StoreError::KeyWrong { store, key, found, expected });
         }
         let parts = Parts::of(blob).map_err(bad)?;
-        if parts.cipher != XSalsa20Poly1305::ID {
-            return Err(bad(SealFault::Cipher { found: parts.cipher }));
+        if parts.cipher != WRAPS.id {
+            let (found, expected) = (parts.cipher, WRAPS.id);
+            return Err(bad(SealFault::OtherCipher { found, expected }));
         }
         if parts.key_id != 0 {
             return Err(bad(SealFault::Key { found: parts.key_id, known: "0".into() }));
         }
         let mut text = Zeroizing::new(parts.text.to_vec());
-        let cipher = XSalsa20Poly1305::new(&contents.key);
+        let cipher = WRAPS.under(&contents.key);
         cipher.open(parts.nonce, parts.tag, &mut text).map_err(bad)?;
         Ok(text)
     }

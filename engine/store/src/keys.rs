@@ -9,9 +9,7 @@ use zerocopy::IntoBytes;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Place, StoreError};
-use crate::seal::{
-    self, IDENTITY_WORDS, Identity, KEY_BYTES, KeyRing, Kind, SealFault, XSalsa20Poly1305,
-};
+use crate::seal::{Algorithm, IDENTITY_WORDS, Identity, KEY_BYTES, KeyRing, Kind, SealFault};
 
 /// Wraps and unwraps data keys under a key of its own.
 pub trait KeyProvider: Send {
@@ -60,16 +58,17 @@ pub(crate) fn new_data_key(
     instance: &[u8; 16],
     slot: u64,
     key_id: u32,
+    algorithm: Algorithm,
 ) -> Result<(KeyRing, Vec<u8>), StoreError> {
     let mut text = Zeroizing::new([0u64; SLOT_WORDS]);
     let identity = Identity { kind: Kind::DataKey, table: 0, place: slot, revision: 0 };
     let (head, body) = text.split_at_mut(IDENTITY_WORDS);
     head.copy_from_slice(&identity.words(instance));
-    body[0] = u64::from(key_id) | u64::from(XSalsa20Poly1305::ID) << 32;
+    body[0] = u64::from(key_id) | u64::from(algorithm.id) << 32;
     getrandom::fill(body[1..].as_mut_bytes()).map_err(StoreError::Random)?;
     let wrapped = provider.wrap(text.as_bytes())?;
     let key = key_of(&text);
-    Ok((KeyRing::new(key_id, Box::new(XSalsa20Poly1305::new(&key))), wrapped))
+    Ok((KeyRing::new(key_id, algorithm.under(&key)), wrapped))
 }
 
 /// The data key in key slot `slot`.
@@ -97,8 +96,8 @@ pub(crate) fn open_data_key(
     Identity::check(&head, instance, Kind::DataKey, slot, Some(0)).map_err(bad)?;
     let named = text[IDENTITY_WORDS];
     let (key_id, id) = (named as u32, (named >> 32) as u8);
-    let cipher = seal::cipher(id, &key_of(&text)).ok_or(SealFault::Cipher { found: id });
-    Ok(KeyRing::new(key_id, cipher.map_err(bad)?))
+    let algorithm = Algorithm::of_id(id).ok_or(SealFault::Cipher { found: id }).map_err(bad)?;
+    Ok(KeyRing::new(key_id, algorithm.under(&key_of(&text))))
 }
 
 fn key_of(text: &[u64; SLOT_WORDS]) -> Zeroizing<[u8; KEY_BYTES]> {

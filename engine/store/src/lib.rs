@@ -13,6 +13,7 @@
 
 mod backup;
 mod checkpoint;
+pub mod cipher;
 mod create;
 mod directory;
 mod error;

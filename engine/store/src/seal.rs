@@ -6,7 +6,7 @@
 //!            nonce 24 | tag 16 | ciphertext
 //! plaintext  identity, 6 words ([`Identity`]) | body, whole words
 //! ```
-//! XSalsa20-Poly1305 takes no associated data, so what a blob is (instance, kind, table, place,
+//! The default cipher takes no associated data, so what a blob is (instance, kind, table, place,
 //! revision, format) is sealed with it and compared when it is opened: a blob that was moved to
 //! another place, or put back from an earlier time, does not pass. The eight bytes in the clear
 //! need no seal of their own: each of their bits is checked against the only value it can have.
@@ -14,96 +14,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use xsalsa20poly1305::aead::{AeadInPlace, KeyInit};
 use zerocopy::IntoBytes;
 
 use crate::error::{Place, StoreError};
 use crate::nonce::NonceSource;
 
+pub use crate::cipher::{Algorithm, Cipher, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 pub use crate::identity::{IDENTITY_WORDS, Identity, Kind};
 
-/// Bytes of a data key.
-pub const KEY_BYTES: usize = 32;
-/// Bytes of a nonce.
-pub const NONCE_BYTES: usize = 24;
-/// Bytes of an authentication tag.
-pub const TAG_BYTES: usize = 16;
 /// Bytes of a blob before its ciphertext.
 pub const BLOB_HEAD: usize = 8 + NONCE_BYTES + TAG_BYTES;
 /// Version of the blob's form.
 pub const BLOB_FORMAT: u8 = 1;
-
-/// An authenticated cipher with 24-byte nonces. Implementations hold their key, and wipe it when
-/// dropped.
-pub trait Cipher: Send + Sync {
-    /// Number that blobs carry.
-    fn id(&self) -> u8;
-    /// Encrypts `text` in place and returns its tag.
-    ///
-    /// # Errors
-    /// [`SealFault::Cipher`] where the text is longer than the cipher takes.
-    fn seal(
-        &self,
-        nonce: &[u8; NONCE_BYTES],
-        text: &mut [u8],
-    ) -> Result<[u8; TAG_BYTES], SealFault>;
-    /// Decrypts `text` in place, after its tag was found right.
-    ///
-    /// # Errors
-    /// [`SealFault::DoesNotOpen`]; `text` is then unchanged.
-    fn open(
-        &self,
-        nonce: &[u8; NONCE_BYTES],
-        tag: &[u8; TAG_BYTES],
-        text: &mut [u8],
-    ) -> Result<(), SealFault>;
-}
-
-/// XSalsa20-Poly1305, NaCl's `crypto_secretbox`.
-pub struct XSalsa20Poly1305(xsalsa20poly1305::XSalsa20Poly1305);
-
-impl XSalsa20Poly1305 {
-    /// Its number in blobs.
-    pub const ID: u8 = 1;
-
-    /// The cipher under `key`.
-    pub fn new(key: &[u8; KEY_BYTES]) -> Self {
-        Self(xsalsa20poly1305::XSalsa20Poly1305::new(key.into()))
-    }
-}
-
-impl Cipher for XSalsa20Poly1305 {
-    fn id(&self) -> u8 {
-        Self::ID
-    }
-
-    fn seal(
-        &self,
-        nonce: &[u8; NONCE_BYTES],
-        text: &mut [u8],
-    ) -> Result<[u8; TAG_BYTES], SealFault> {
-        let tag = self.0.encrypt_in_place_detached(nonce.into(), b"", text);
-        tag.map(Into::into).map_err(|_| SealFault::Cipher { found: Self::ID })
-    }
-
-    fn open(
-        &self,
-        nonce: &[u8; NONCE_BYTES],
-        tag: &[u8; TAG_BYTES],
-        text: &mut [u8],
-    ) -> Result<(), SealFault> {
-        let opened = self.0.decrypt_in_place_detached(nonce.into(), b"", text, tag.into());
-        opened.map_err(|_| SealFault::DoesNotOpen)
-    }
-}
-
-/// The cipher with this number under `key`; `None` where this build has no such cipher.
-pub fn cipher(id: u8, key: &[u8; KEY_BYTES]) -> Option<Box<dyn Cipher>> {
-    match id {
-        XSalsa20Poly1305::ID => Some(Box::new(XSalsa20Poly1305::new(key))),
-        _ => None,
-    }
-}
 
 /// What is wrong with a sealed value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,11 +53,25 @@ pub enum SealFault {
         /// What they should be.
         expected: u32,
     },
-    /// A cipher that this build does not have, or that cannot take it.
-    #[error("cipher {found}, expected 1 (XSalsa20-Poly1305)")]
+    /// A cipher that this build does not have.
+    #[error("cipher {found}, expected one of {}", crate::cipher::known())]
     Cipher {
         /// Its number.
         found: u8,
+    },
+    /// A cipher that is not the one of the data key which the seal names.
+    #[error("cipher {found}, expected {expected}, which its data key is for")]
+    OtherCipher {
+        /// Its number.
+        found: u8,
+        /// That of the data key's cipher.
+        expected: u8,
+    },
+    /// The plaintext is longer than the cipher takes.
+    #[error("plaintext of {found} bytes, longer than the cipher takes")]
+    TooLong {
+        /// Its bytes.
+        found: usize,
     },
     /// A data key that the store does not have.
     #[error("sealed with data key {found}, the store has {known}")]
@@ -233,7 +169,8 @@ impl KeyRing {
             return Err(SealFault::Key { found: parts.key_id, known: known.join(", ") });
         };
         if cipher.id() != parts.cipher {
-            return Err(SealFault::Cipher { found: parts.cipher });
+            let (found, expected) = (parts.cipher, cipher.id());
+            return Err(SealFault::OtherCipher { found, expected });
         }
         Ok(cipher.as_ref())
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cipher::ALGORITHMS;
 use crate::error::{Place, StoreError};
 use crate::keys::from_hex;
 use crate::seal::*;
@@ -29,18 +30,47 @@ fn xsalsa20_poly1305_is_nacl_secretbox() {
         "b932164548e526ae90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622",
         "a43d14a6599b1f654cb45a74e355a5",
     ));
-    let cipher = cipher(1, &key).unwrap();
+    let cipher = Algorithm::of_id(1).unwrap().under(&key);
     let mut sealed = text;
     let tag = cipher.seal(&nonce, &mut sealed).unwrap();
     assert_eq!(tag, boxed[..16]);
     assert_eq!(sealed, boxed[16..]);
     cipher.open(&nonce, &tag, &mut sealed).unwrap();
     assert_eq!(sealed, text);
-    assert!(super::seal::cipher(2, &key).is_none());
+}
+
+/// The first vector of <https://c2sp.org/XAES-256-GCM>.
+#[test]
+fn aes_256_gcm_is_xaes_256_gcm() {
+    let cipher = Algorithm::of_name("aes-256-gcm").unwrap().under(&[1; 32]);
+    let mut text = *b"XAES-256-GCM";
+    let tag = cipher.seal(b"ABCDEFGHIJKLMNOPQRSTUVWX", &mut text).unwrap();
+    assert_eq!(text, hex("ce546ef63c9cc60765923609"));
+    assert_eq!(tag, hex("b33a9a1974e96e52daf2fcf7075e2271"));
+}
+
+#[test]
+fn ciphers_have_numbers_and_names_of_their_own_and_open_only_what_they_sealed() {
+    for (i, algorithm) in ALGORITHMS.iter().enumerate() {
+        assert_eq!(usize::from(algorithm.id), i + 1, "numbers are never changed");
+        assert_eq!(Algorithm::of_name(algorithm.name), Some(*algorithm));
+        let cipher = algorithm.under(&[7; 32]);
+        assert_eq!(cipher.id(), algorithm.id);
+        let mut text = *b"sixteen bytes ..";
+        let tag = cipher.seal(&[9; 24], &mut text).unwrap();
+        let sealed = text;
+        for other in ALGORITHMS {
+            let mut text = sealed;
+            let opened = other.under(&[7; 32]).open(&[9; 24], &tag, &mut text);
+            assert_eq!(opened.is_ok(), other.id == algorithm.id);
+            assert_eq!(text == sealed, opened.is_err(), "unchanged where it does not open");
+        }
+    }
+    assert!(Algorithm::of_id(0).is_none() && Algorithm::of_id(4).is_none());
 }
 
 fn opener(instance: u8, key: u8) -> Opener {
-    let cipher = cipher(1, &[key; 32]).unwrap();
+    let cipher = Algorithm::of_id(1).unwrap().under(&[key; 32]);
     let file: Arc<Path> = Arc::from(Path::new("store.db"));
     Opener { instance: [instance; 16], file, keys: Arc::new(KeyRing::new(7, cipher)) }
 }

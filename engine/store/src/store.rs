@@ -24,7 +24,7 @@ use crate::key_file::KeyFile;
 use crate::keys::KeyProvider;
 use crate::live::Live;
 use crate::reader::LogReader;
-use crate::seal::{Identity, Kind, Sealer};
+use crate::seal::{Algorithm, Identity, Kind, Sealer};
 use crate::state::State;
 
 /// When a commit counts as durable.
@@ -44,6 +44,8 @@ pub struct StoreOptions {
     pub synchronous: Synchronous,
     /// The provider of the key; `None`: the file `key` in the data directory.
     pub key: Option<Box<dyn KeyProvider>>,
+    /// The cipher of a store that is made now; one that is there has its own.
+    pub cipher: Algorithm,
     /// Groups of the log older than this are trimmed.
     pub log_keep: Duration,
     /// The oldest groups are trimmed while the log has more sealed bytes than this.
@@ -55,6 +57,7 @@ impl Default for StoreOptions {
         Self {
             synchronous: Synchronous::Full,
             key: None,
+            cipher: Algorithm::DEFAULT,
             log_keep: Duration::from_secs(7 * 86_400),
             log_keep_bytes: 1 << 30,
         }
@@ -141,7 +144,7 @@ impl Store {
             options.key.take().unwrap_or_else(|| Box::new(KeyFile::new(dir.join(KEY_FILE))));
         let new = !directory::has_store(dir)?;
         if new {
-            create(dir, provider.as_ref())?;
+            create(dir, provider.as_ref(), options.cipher)?;
             lock.keep();
         }
         let exam = Examination::open(&path)?;
@@ -326,11 +329,7 @@ impl Store {
     /// The name of the cipher that seals what is written now, and the id of its data key.
     pub fn seals_with(&self) -> (&'static str, u32) {
         let (key, cipher) = self.sealer.opener.keys.current();
-        let name = match cipher.id() {
-            1 => "XSalsa20-Poly1305",
-            _ => "unknown",
-        };
-        (name, key)
+        (Algorithm::of_id(cipher.id()).map_or("unknown", |a| a.name), key)
     }
 
     /// The file.
