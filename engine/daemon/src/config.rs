@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use shmirror_shm::socket_path::{DEFAULT_INSTANCE, default_socket_path};
+use shmirror_store::cipher::{ALGORITHMS, Algorithm};
 
 use crate::error::DaemonError;
 
@@ -92,6 +93,9 @@ pub struct StoreConfig {
     /// Bytes up to which the commit log is kept.
     #[serde(deserialize_with = "bytes")]
     pub log_keep_bytes: u64,
+    /// The cipher of a store that is made now; one that is there has its own.
+    #[serde(deserialize_with = "cipher")]
+    pub cipher: Algorithm,
     /// The key file; a relative path is taken from the data directory.
     pub key_file: PathBuf,
     /// The store refuses to grow beyond so many pages, as on a full disk. For tests.
@@ -161,6 +165,7 @@ impl Default for StoreConfig {
             synchronous: Synchronous::Full,
             log_keep: Duration::from_secs(7 * 86_400),
             log_keep_bytes: 1 << 30,
+            cipher: Algorithm::DEFAULT,
             key_file: PathBuf::from("key"),
             max_pages: None,
         }
@@ -305,6 +310,14 @@ fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     }
 }
 
+fn cipher<'de, D: Deserializer<'de>>(d: D) -> Result<Algorithm, D::Error> {
+    let name = String::deserialize(d)?;
+    Algorithm::of_name(&name).ok_or_else(|| {
+        let known: Vec<_> = ALGORITHMS.iter().map(|a| a.name).collect();
+        D::Error::custom(format!("cipher {name:?}: one of {} expected", known.join(", ")))
+    })
+}
+
 fn span<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     parse_span(&String::deserialize(d)?).map_err(D::Error::custom)
 }
@@ -390,6 +403,7 @@ mod tests {
             "[limits]\nquery_time = \"0s\"",
             "[log]\nlevel = \"loud\"",
             "[instance]\nname = \"../x\"",
+            "[store]\ncipher = \"rot13\"",
             "[segment]\nreserve = \"99999999999TiB\"",
         ] {
             assert!(matches!(parse(text), Err(DaemonError::Config { .. })), "{text}");

@@ -43,6 +43,7 @@ pub(crate) fn recover(
             Synchronous::Full => shmirror_store::Synchronous::Full,
             Synchronous::Normal => shmirror_store::Synchronous::Normal,
         },
+        cipher: config.store.cipher,
         key: Some(Box::new(KeyFile::new(config.key_path()))),
         log_keep: config.store.log_keep,
         log_keep_bytes: config.store.log_keep_bytes,
