@@ -638,7 +638,7 @@ typedef enum {
      */
     SHMIRROR_FIELD_F64 = 2,
     /**
-     * uint8_t or bool: 0 or 1.
+     * uint8_t, or bool where that is a byte: 0 or 1.
      */
     SHMIRROR_FIELD_BOOL = 3,
     /**
@@ -658,17 +658,20 @@ typedef enum {
      */
     SHMIRROR_FIELD_F32 = 7,
     /**
-     * char[size]: TEXT, with a NUL after it; SHMIRROR_SHORT_BUFFER where it does not fit.
+     * char[size]: TEXT and a NUL. SHMIRROR_SHORT_BUFFER where it does not fit, SHMIRROR_TYPE_MISMATCH
+     * where it has a NUL inside.
      */
     SHMIRROR_FIELD_TEXT = 8,
     /**
-     * uint8_t[size]: a BLOB of exactly so many bytes, else SHMIRROR_SHORT_BUFFER.
+     * uint8_t[size]: a BLOB of exactly so many bytes. SHMIRROR_SHORT_BUFFER where it has more,
+     * SHMIRROR_TYPE_MISMATCH where it has less.
      */
     SHMIRROR_FIELD_BYTES = 9,
 } shmirror_field_type;
 
 /**
- * Which columns go to which members of a C struct. One thread at a time.
+ * Which columns go to which members of a C struct, so that a row is read straight into one. It finds
+ * the columns by their names, and again whenever their table was altered. One thread at a time.
  */
 typedef struct shmirror_binding shmirror_binding;
 
@@ -735,7 +738,7 @@ typedef struct shmirror_result shmirror_result;
 typedef struct shmirror_row shmirror_row;
 
 /**
- * Rows that are all of one revision: the answer of shmirror_table_scan() and
+ * Rows that are all of one revision: the answer of shmirror_table_scan() or
  * shmirror_table_read_many(), filled again and again without allocation once it has grown. One thread
  * at a time.
  */
@@ -800,8 +803,8 @@ typedef struct {
      */
     size_t size;
     /**
-     * Where a uint8_t is that becomes 1 where the column is NULL, 0 where not. SIZE_MAX: nowhere, NULL
-     * is SHMIRROR_NULL_VALUE.
+     * Where a uint8_t is that becomes 1 where the column is NULL (then the member becomes all zeros), 0
+     * where not. SIZE_MAX: nowhere, and NULL is SHMIRROR_NULL_VALUE.
      */
     size_t null_offset;
 } shmirror_field;
@@ -972,8 +975,9 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * A binding of these columns to members; it copies what it is given. Close it with
- * shmirror_binding_close(). SHMIRROR_BAD_ARGUMENT.
+ * A binding of columns to members; it copies what it is given. The columns are looked for when the
+ * first row is read. Close it with shmirror_binding_close(). SHMIRROR_BAD_ARGUMENT: a type that is
+ * none, or a size that is not its type's.
  */
 shmirror_status shmirror_binding_new(const shmirror_field *fields,
                                      size_t count,
@@ -1109,7 +1113,8 @@ shmirror_status shmirror_cell_refresh(const shmirror_cell *cell);
 shmirror_status shmirror_event_new(shmirror_event **out);
 
 /**
- * Ends an event, and the pointers that came out of it. NULL is fine.
+ * Ends an event, and the pointers that came out of it. NULL is fine. SHMIRROR_BUSY, and it stays:
+ * another thread is in one of its calls.
  */
 shmirror_status shmirror_event_close(shmirror_event *event);
 
@@ -1210,6 +1215,58 @@ shmirror_status shmirror_event_json(const shmirror_event *event,
                                     char *buffer,
                                     size_t size,
                                     size_t *length);
+
+/**
+ * Reads the row with this key, as newest published, straight into the struct at `out`, which has
+ * `out_size` bytes (sizeof). Either all members are written or none. No system call, no allocation once
+ * the binding has seen a row of this size. SHMIRROR_NOT_FOUND; SHMIRROR_NULL_VALUE: NULL in a column
+ * that has no member for it; SHMIRROR_TYPE_MISMATCH: a value does not convert without loss;
+ * SHMIRROR_SHORT_BUFFER: TEXT or a BLOB is longer than its member, or `out_size` is less than the
+ * binding needs; SHMIRROR_UNKNOWN_COLUMN; else statuses as for shmirror_table_read().
+ */
+shmirror_status shmirror_table_fetch(const shmirror_table *table,
+                                     const shmirror_value *key,
+                                     size_t key_size,
+                                     shmirror_binding *binding,
+                                     void *out,
+                                     size_t out_size);
+
+/**
+ * shmirror_table_fetch() for a key of one integer; the fastest.
+ */
+shmirror_status shmirror_table_fetch_i64(const shmirror_table *table,
+                                         int64_t key,
+                                         shmirror_binding *binding,
+                                         void *out,
+                                         size_t out_size);
+
+/**
+ * shmirror_table_fetch() for a key of one TEXT of `size` bytes.
+ */
+shmirror_status shmirror_table_fetch_text(const shmirror_table *table,
+                                          const char *key,
+                                          size_t size,
+                                          shmirror_binding *binding,
+                                          void *out,
+                                          size_t out_size);
+
+/**
+ * Writes a row's columns into the struct at `out`. Statuses as for shmirror_table_fetch().
+ */
+shmirror_status shmirror_row_fetch(const shmirror_row *row,
+                                   shmirror_binding *binding,
+                                   void *out,
+                                   size_t out_size);
+
+/**
+ * Writes the columns of the row at `index` (as for shmirror_rows_at()) into the struct at `out`.
+ * Statuses as for shmirror_table_fetch(), and SHMIRROR_BAD_ARGUMENT: `index` is not below the count.
+ */
+shmirror_status shmirror_rows_fetch(const shmirror_rows *rows,
+                                    size_t index,
+                                    shmirror_binding *binding,
+                                    void *out,
+                                    size_t out_size);
 
 /**
  * What was committed from revision `from_revision` on (0: from the oldest that the commit log holds);
@@ -1586,14 +1643,123 @@ shmirror_status shmirror_row_json(const shmirror_row *row,
                                   size_t *length);
 
 /**
+ * Storage class of the value at `index`, a shmirror_type. SHMIRROR_UNKNOWN_COLUMN: there is no such
+ * index.
+ */
+shmirror_status shmirror_row_type(const shmirror_row *row, size_t index, int32_t *type);
+
+/**
+ * The value at `index` as an integer: an INTEGER, or a REAL that is one. SHMIRROR_NULL_VALUE;
+ * SHMIRROR_TYPE_MISMATCH: it does not convert without loss; SHMIRROR_UNKNOWN_COLUMN: there is no such
+ * index. Costs about a nanosecond, as all of these getters do.
+ */
+shmirror_status shmirror_row_i64(const shmirror_row *row,
+                                 size_t index,
+                                 int64_t *value);
+
+/**
+ * The value at `index` as a double: a REAL, or an INTEGER that a double holds exactly. Statuses as for
+ * shmirror_row_i64().
+ */
+shmirror_status shmirror_row_f64(const shmirror_row *row,
+                                 size_t index,
+                                 double *value);
+
+/**
+ * The value at `index` as a truth: 0 or 1. Statuses as for shmirror_row_i64().
+ */
+shmirror_status shmirror_row_bool(const shmirror_row *row, size_t index, bool *value);
+
+/**
+ * The value at `index` as an integer of 32 bits. Statuses as for shmirror_row_i64().
+ */
+shmirror_status shmirror_row_i32(const shmirror_row *row, size_t index, int32_t *value);
+
+/**
+ * The value at `index` as an integer from 0 of 32 bits. Statuses as for shmirror_row_i64().
+ */
+shmirror_status shmirror_row_u32(const shmirror_row *row, size_t index, uint32_t *value);
+
+/**
+ * The value at `index` as an integer from 0; SQL has none above INT64_MAX. Statuses as for
+ * shmirror_row_i64().
+ */
+shmirror_status shmirror_row_u64(const shmirror_row *row, size_t index, uint64_t *value);
+
+/**
+ * The value at `index` as a single-precision float that holds it exactly. Statuses as for
+ * shmirror_row_i64().
+ */
+shmirror_status shmirror_row_f32(const shmirror_row *row, size_t index, float *value);
+
+/**
+ * The TEXT at `index`, in place: it lives until the row is filled again or closed, and does not end
+ * with NUL. Statuses as for shmirror_row_i64().
+ */
+shmirror_status shmirror_row_text(const shmirror_row *row, size_t index, shmirror_text *text);
+
+/**
+ * The BLOB at `index`, in place: it lives until the row is filled again or closed. Statuses as for
+ * shmirror_row_i64().
+ */
+shmirror_status shmirror_row_blob(const shmirror_row *row, size_t index, shmirror_blob *blob);
+
+/**
+ * The value at `index`, whatever it is. TEXT and BLOB live until the row is filled again or closed.
+ * SHMIRROR_UNKNOWN_COLUMN: there is no such index.
+ */
+shmirror_status shmirror_row_value(const shmirror_row *row, size_t index, shmirror_value *out);
+
+/**
+ * Copies the TEXT at `index` and a NUL into the caller's buffer. SHMIRROR_SHORT_BUFFER; else statuses
+ * as for shmirror_row_i64().
+ */
+shmirror_status shmirror_row_copy_text(const shmirror_row *row,
+                                       size_t index,
+                                       char *buffer,
+                                       size_t size,
+                                       size_t *length);
+
+/**
  * No rows yet. Close them with shmirror_rows_close().
  */
 shmirror_status shmirror_rows_new(shmirror_rows **out);
 
 /**
- * Ends rows. NULL is fine.
+ * Ends rows. What was copied out of them stays. NULL is fine.
  */
 shmirror_status shmirror_rows_close(shmirror_rows *rows);
+
+/**
+ * The revision that all of them are of; 0 where they were never filled.
+ */
+shmirror_status shmirror_rows_revision(const shmirror_rows *rows, uint64_t *revision);
+
+/**
+ * How many rows there are; after shmirror_table_read_many(), how many keys were asked for.
+ */
+shmirror_status shmirror_rows_count(const shmirror_rows *rows, size_t *count);
+
+/**
+ * Copies a row into `row`: the one at `index` of the order, or the one with the key at `index` of the
+ * list. SHMIRROR_NOT_FOUND: no row has that key, and `row` stays as it was. SHMIRROR_BAD_ARGUMENT:
+ * `index` is not below the count.
+ */
+shmirror_status shmirror_rows_at(const shmirror_rows *rows,
+                                 size_t index,
+                                 shmirror_row *row);
+
+/**
+ * Copies the next row into `row`, the first one after the rows were filled. Keys that have no row are
+ * passed over. SHMIRROR_END: there is none left, and `row` stays as it was.
+ */
+shmirror_status shmirror_rows_next(shmirror_rows *rows,
+                                   shmirror_row *row);
+
+/**
+ * Begins with the first row again.
+ */
+shmirror_status shmirror_rows_rewind(shmirror_rows *rows);
 
 /**
  * The schema of a table as published now; of one that was dropped, the last that it had. Close it with
@@ -1728,9 +1894,87 @@ shmirror_status shmirror_mirror_table(const shmirror_mirror *mirror,
                                       shmirror_table **out);
 
 /**
- * Ends a table handle. Its cells and what was read stay. NULL is fine.
+ * Ends a table handle. Its cells, and what was read, stay. NULL is fine.
  */
 shmirror_status shmirror_table_close(shmirror_table *table);
+
+/**
+ * The name that the handle was made with. It lives as long as the handle.
+ */
+shmirror_status shmirror_table_name(const shmirror_table *table, const char **name);
+
+/**
+ * How many rows there are, as of about now. SHMIRROR_UNKNOWN_TABLE.
+ */
+shmirror_status shmirror_table_rows(const shmirror_table *table, uint64_t *count);
+
+/**
+ * Index of the column of this name (ASCII case folded) in the rows that are read from now on, until
+ * the table is altered. SHMIRROR_UNKNOWN_COLUMN, SHMIRROR_UNKNOWN_TABLE.
+ */
+shmirror_status shmirror_table_column(const shmirror_table *table, const char *name, size_t *index);
+
+/**
+ * Reads the row with this key, as newest published, into `row`. Values convert as SQLite converts them
+ * in a comparison with the column. No system call, and no allocation once `row` has grown.
+ * SHMIRROR_NOT_FOUND: there is none, and `row` holds nothing in particular. SHMIRROR_BAD_KEY: values
+ * that are no key of this table. SHMIRROR_UNKNOWN_TABLE: it was dropped.
+ */
+shmirror_status shmirror_table_read(const shmirror_table *table,
+                                    const shmirror_value *key,
+                                    size_t key_size,
+                                    shmirror_row *row);
+
+/**
+ * shmirror_table_read() for a key of one integer; the fastest.
+ */
+shmirror_status shmirror_table_read_i64(const shmirror_table *table,
+                                        int64_t key,
+                                        shmirror_row *row);
+
+/**
+ * shmirror_table_read() for a key of one TEXT of `size` bytes.
+ */
+shmirror_status shmirror_table_read_text(const shmirror_table *table,
+                                         const char *key,
+                                         size_t size,
+                                         shmirror_row *row);
+
+/**
+ * Reads the rows with these keys, all as of one revision: `count` keys of `key_size` values, one after
+ * another. shmirror_rows_at() gives the row of each. No allocation once `rows` has grown. Statuses as
+ * for shmirror_table_read(), also SHMIRROR_CONTENDED: rows were written too fast for 2 s; then `rows`
+ * has none.
+ */
+shmirror_status shmirror_table_read_many(const shmirror_table *table,
+                                         const shmirror_value *keys,
+                                         size_t key_size,
+                                         size_t count,
+                                         shmirror_rows *rows);
+
+/**
+ * Reads all rows as of one revision: `sorted` 0: in no particular order, else in the order of the
+ * PRIMARY KEY. It always finishes: where the writers are too fast for reading beside them, the daemon
+ * copies the table between two commits. No allocation once `rows` has grown, save for such a copy.
+ * SHMIRROR_UNKNOWN_TABLE; SHMIRROR_DISCONNECTED: the daemon was needed and is away; then `rows` has
+ * none.
+ */
+shmirror_status shmirror_table_scan(const shmirror_table *table,
+                                    int32_t sorted,
+                                    shmirror_rows *rows);
+
+/**
+ * Calls `visit` with each row, all as of one revision, until it returns something else than 0, which
+ * ends the walk with SHMIRROR_OK too. `sorted` as for shmirror_table_scan(). `revision` (may be NULL)
+ * is told. The row is valid during the call only. `visit` may call any function of the library, but
+ * must not close the table, nor leave by an exception or longjmp(). All rows are copied before the first
+ * call; the memory stays with the table handle for the next walk.
+ */
+shmirror_status shmirror_table_each(const shmirror_table *table,
+                                    int32_t sorted,
+                                    int32_t (*visit)(void *context, const shmirror_row *row),
+                                    void *context,
+                                    uint64_t *revision);
 
 /**
  * Ends a ticket. It takes nothing back: the request goes on, and nobody hears of it. NULL is fine.
@@ -1983,6 +2227,18 @@ shmirror_status shmirror_update_json(shmirror_producer *producer,
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* Bindings: one column and the member of a struct that it goes to, as an element of an array for
+ * shmirror_binding_new(). `field_type` is a shmirror_field_type. NULL in the column fails with
+ * SHMIRROR_NULL_VALUE. */
+#define SHMIRROR_FIELD(struct_type, member, column, field_type) \
+    { column, field_type, 0, offsetof(struct_type, member), \
+      sizeof(((struct_type *)0)->member), SIZE_MAX }
+/* The same where NULL is fine: then the member becomes all zeros, and `null_member`, a uint8_t or bool
+ * of the struct, 1; else it becomes 0. */
+#define SHMIRROR_FIELD_NULLABLE(struct_type, member, column, field_type, null_member) \
+    { column, field_type, 0, offsetof(struct_type, member), \
+      sizeof(((struct_type *)0)->member), offsetof(struct_type, null_member) }
 
 /* Values, for keys, parameters and rows. They borrow: what they point to must stay until the call that
  * takes them returns. */

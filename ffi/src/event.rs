@@ -4,7 +4,7 @@
 //! In: a handle that a subscriber or a history has filled. Out: the parts of its event, by kind.
 
 use std::ffi::c_char;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::MutexGuard;
 
 use shmirror::{Event, Operation};
 
@@ -16,6 +16,7 @@ use crate::output;
 use crate::row::shmirror_row;
 use crate::status::shmirror_status;
 use crate::told::{List, Told};
+use crate::turn::{self, Turns};
 use crate::value::shmirror_value;
 
 /// What an event is of. Arguments and members that hold one are of type int32_t; further kinds may
@@ -79,7 +80,7 @@ impl List {
 /// like. One thread at a time: another gets SHMIRROR_BUSY. What is asked of an event of another kind is
 /// SHMIRROR_USAGE, and the message says which kind it is.
 pub struct shmirror_event {
-    told: Mutex<Told>,
+    told: Turns<Told>,
 }
 object!(shmirror_event, 15, "shmirror_event");
 
@@ -87,12 +88,7 @@ impl shmirror_event {
     /// This thread's turn with the event. To be had before an event is taken from where it comes
     /// from, as one that cannot be handed over would be lost: `turn()?.fill(event)`.
     pub(crate) fn turn(&self) -> Result<MutexGuard<'_, Told>, Failure> {
-        match self.told.try_lock() {
-            Ok(told) => Ok(told),
-            // Whatever a panic left, the next event replaces all of it.
-            Err(TryLockError::Poisoned(told)) => Ok(told.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(Failure::Plain(shmirror_status::SHMIRROR_BUSY)),
-        }
+        self.told.turn_anywhere()
     }
 }
 
@@ -102,15 +98,20 @@ pub unsafe extern "C" fn shmirror_event_new(out: *mut *mut shmirror_event) -> sh
     // SAFETY: as the prologue says of out parameters.
     call(|| unsafe {
         argument::no_handle(out, "out")?;
-        argument::write(out, handle::make(shmirror_event { told: Mutex::default() })?, "out")
+        argument::write(
+            out,
+            handle::make(shmirror_event { told: Turns::new(Told::default()) })?,
+            "out",
+        )
     })
 }
 
-/// Ends an event, and the pointers that came out of it. NULL is fine.
+/// Ends an event, and the pointers that came out of it. NULL is fine. SHMIRROR_BUSY, and it stays:
+/// another thread is in one of its calls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_event_close(event: *mut shmirror_event) -> shmirror_status {
     // SAFETY: as the prologue says of handles.
-    call(|| unsafe { handle::close(event) })
+    call(|| unsafe { turn::close(event, |e| &e.told) })
 }
 
 /// What the event is of: a shmirror_kind.

@@ -182,6 +182,8 @@ fn a_delete_has_no_row_and_a_second_thread_no_turn() {
     let address = handle.expose_provenance();
     let busy = std::thread::spawn(move || all(ptr::with_exposed_provenance(address)));
     assert_eq!(busy.join().unwrap(), [23; 16]);
+    // SAFETY: a handle of `new`, which is not closed while it is in use.
+    assert_eq!(unsafe { shmirror_event_close(handle) } as i32, 23);
     drop(held);
     // SAFETY: a handle of `new`.
     assert_eq!(unsafe { shmirror_event_close(handle) } as i32, 0);
