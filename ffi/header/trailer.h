@@ -1,3 +1,15 @@
+/* Bindings: one column and the member of a struct that it goes to, as an element of an array for
+ * shmirror_binding_new(). `field_type` is a shmirror_field_type. NULL in the column fails with
+ * SHMIRROR_NULL_VALUE. */
+#define SHMIRROR_FIELD(struct_type, member, column, field_type) \
+    { column, field_type, 0, offsetof(struct_type, member), \
+      sizeof(((struct_type *)0)->member), SIZE_MAX }
+/* The same where NULL is fine: then the member becomes all zeros, and `null_member`, a uint8_t or bool
+ * of the struct, 1; else it becomes 0. */
+#define SHMIRROR_FIELD_NULLABLE(struct_type, member, column, field_type, null_member) \
+    { column, field_type, 0, offsetof(struct_type, member), \
+      sizeof(((struct_type *)0)->member), offsetof(struct_type, null_member) }
+
 /* Values, for keys, parameters and rows. They borrow: what they point to must stay until the call that
  * takes them returns. */
 

@@ -1,10 +1,14 @@
-//! Which columns go to which members of a C struct.
+//! Which columns go to which members of a C struct: what a program says of it, checked.
 
 use std::ffi::c_char;
 
+use shmirror::{Form, Row};
+
 use crate::argument;
 use crate::call::call;
+use crate::error::Failure;
 use crate::handle::{self, object};
+use crate::member::{Member, Staged};
 use crate::status::shmirror_status;
 
 /// The C type of a struct's member. Members that hold one are of type int32_t.
@@ -15,7 +19,7 @@ pub enum shmirror_field_type {
     SHMIRROR_FIELD_I64 = 1,
     /// double.
     SHMIRROR_FIELD_F64 = 2,
-    /// uint8_t or bool: 0 or 1.
+    /// uint8_t, or bool where that is a byte: 0 or 1.
     SHMIRROR_FIELD_BOOL = 3,
     /// int32_t.
     SHMIRROR_FIELD_I32 = 4,
@@ -25,9 +29,11 @@ pub enum shmirror_field_type {
     SHMIRROR_FIELD_U64 = 6,
     /// float.
     SHMIRROR_FIELD_F32 = 7,
-    /// char[size]: TEXT, with a NUL after it; SHMIRROR_SHORT_BUFFER where it does not fit.
+    /// char[size]: TEXT and a NUL. SHMIRROR_SHORT_BUFFER where it does not fit, SHMIRROR_TYPE_MISMATCH
+    /// where it has a NUL inside.
     SHMIRROR_FIELD_TEXT = 8,
-    /// uint8_t[size]: a BLOB of exactly so many bytes, else SHMIRROR_SHORT_BUFFER.
+    /// uint8_t[size]: a BLOB of exactly so many bytes. SHMIRROR_SHORT_BUFFER where it has more,
+    /// SHMIRROR_TYPE_MISMATCH where it has less.
     SHMIRROR_FIELD_BYTES = 9,
 }
 
@@ -46,30 +52,40 @@ pub struct shmirror_field {
     pub offset: usize,
     /// Its size in bytes.
     pub size: usize,
-    /// Where a uint8_t is that becomes 1 where the column is NULL, 0 where not. SIZE_MAX: nowhere, NULL
-    /// is SHMIRROR_NULL_VALUE.
+    /// Where a uint8_t is that becomes 1 where the column is NULL (then the member becomes all zeros), 0
+    /// where not. SIZE_MAX: nowhere, and NULL is SHMIRROR_NULL_VALUE.
     pub null_offset: usize,
 }
 
-/// Which columns go to which members of a C struct. One thread at a time.
+/// Which columns go to which members of a C struct, so that a row is read straight into one. It finds
+/// the columns by their names, and again whenever their table was altered. One thread at a time.
 pub struct shmirror_binding {
-    fields: Vec<shmirror_field>,
+    pub(crate) members: Vec<Member>,
+    /// Bytes that a struct must have at least.
+    pub(crate) size: usize,
+    /// The form of rows whose columns the members know.
+    pub(crate) form: Form,
+    /// What a row is read into on its way.
+    pub(crate) row: Row,
+    pub(crate) staged: Vec<Staged>,
 }
 object!(shmirror_binding, 8, "shmirror_binding");
 
-/// A binding of these columns to members; it copies what it is given. Close it with
-/// shmirror_binding_close(). SHMIRROR_BAD_ARGUMENT.
+/// A binding of columns to members; it copies what it is given. The columns are looked for when the
+/// first row is read. Close it with shmirror_binding_close(). SHMIRROR_BAD_ARGUMENT: a type that is
+/// none, or a size that is not its type's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_binding_new(
     fields: *const shmirror_field,
     count: usize,
     out: *mut *mut shmirror_binding,
 ) -> shmirror_status {
-    // SAFETY: as the prologue says of arrays and out parameters.
+    // SAFETY: as the prologue says of arrays, texts and out parameters.
     call(|| unsafe {
         argument::no_handle(out, "out")?;
-        let fields = argument::array(fields, count, "fields")?.to_vec();
-        argument::write(out, handle::make(shmirror_binding { fields })?, "out")
+        let fields = argument::array(fields, count, "fields")?;
+        let binding = bind(fields)?;
+        argument::write(out, handle::make(binding)?, "out")
     })
 }
 
@@ -78,4 +94,20 @@ pub unsafe extern "C" fn shmirror_binding_new(
 pub unsafe extern "C" fn shmirror_binding_close(binding: *mut shmirror_binding) -> shmirror_status {
     // SAFETY: as the prologue says of handles.
     call(|| unsafe { handle::close(binding) })
+}
+
+/// # Safety
+/// Each column is NULL or a terminated text.
+unsafe fn bind(fields: &[shmirror_field]) -> Result<shmirror_binding, Failure> {
+    // SAFETY: the caller's.
+    let members: Result<Vec<Member>, Failure> =
+        fields.iter().enumerate().map(|(i, field)| unsafe { Member::new(i, field) }).collect();
+    let members = members?;
+    Ok(shmirror_binding {
+        size: members.iter().map(Member::end).max().unwrap_or(0),
+        staged: Vec::with_capacity(members.len()),
+        members,
+        form: Row::default().form(),
+        row: Row::default(),
+    })
 }

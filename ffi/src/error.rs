@@ -1,14 +1,14 @@
 //! Failures on their way out: a status for the caller, and a message that waits in this thread.
 //!
 //! In: a [`Failure`]. Out: a number, and, on demand, a terminated text in a buffer of the thread's. No
-//! path through here allocates, and a cell's failure is put into words only if somebody asks: a loop
-//! may meet it at every turn.
+//! path through here allocates, and what is wrong with a value, NULL mostly, is put into words only if
+//! somebody asks: a loop may meet it at every turn.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_char;
 use std::fmt::{self, Write};
 
-use shmirror::{CellError, Error};
+use shmirror::{CellError, Error, Form};
 
 use crate::status::{self, shmirror_status};
 
@@ -19,8 +19,8 @@ const MESSAGE: usize = 2048;
 pub(crate) enum Failure {
     /// An outcome that is no failure, or a failure that its status says all about.
     Plain(shmirror_status),
-    /// A cell's.
-    Cell(CellError),
+    /// A value's, of the column at this index.
+    Value(CellError, Form, usize),
     /// The client's.
     Client(Box<Error>),
     /// This library's: what is wrong with an argument.
@@ -31,13 +31,6 @@ impl From<Error> for Failure {
     #[cold]
     fn from(error: Error) -> Self {
         Self::Client(Box::new(error))
-    }
-}
-
-impl From<CellError> for Failure {
-    #[cold]
-    fn from(error: CellError) -> Self {
-        Self::Cell(error)
     }
 }
 
@@ -53,13 +46,13 @@ impl Failure {
 struct Last {
     status: Cell<i32>,
     /// Not yet in words.
-    cell: Cell<Option<CellError>>,
+    value: Cell<Option<(CellError, Form, usize)>>,
     text: UnsafeCell<[u8; MESSAGE]>,
 }
 
 thread_local! {
     static LAST: Last = const {
-        Last { status: Cell::new(0), cell: Cell::new(None), text: UnsafeCell::new([0; MESSAGE]) }
+        Last { status: Cell::new(0), value: Cell::new(None), text: UnsafeCell::new([0; MESSAGE]) }
     };
 }
 
@@ -73,11 +66,11 @@ pub(crate) fn keep(failure: Failure) -> shmirror_status {
             let text = status::describe(status as i32).map_or("", |(_, text)| text);
             keep_text(status, format_args!("{}", text.trim_end_matches('\0')))
         }
-        Failure::Cell(error) => {
+        Failure::Value(error, form, index) => {
             let status = status::of_cell(error);
             LAST.with(|last| {
                 last.status.set(status as i32);
-                last.cell.set(Some(error));
+                last.value.set(Some((error, form, index)));
             });
             status
         }
@@ -90,7 +83,7 @@ pub(crate) fn keep(failure: Failure) -> shmirror_status {
 pub(crate) fn keep_text(status: shmirror_status, message: fmt::Arguments<'_>) -> shmirror_status {
     LAST.with(|last| {
         last.status.set(status as i32);
-        last.cell.set(None);
+        last.value.set(None);
         last.write(message);
     });
     status
@@ -104,8 +97,9 @@ pub(crate) fn last_status() -> i32 {
 /// This thread's last message, terminated, until its next failure.
 pub(crate) fn last_message() -> *const c_char {
     LAST.with(|last| {
-        if let Some(error) = last.cell.take() {
-            last.write(format_args!("cell: {error}"));
+        if let Some((error, form, index)) = last.value.take() {
+            let (table, column) = (form.table(), form.name(index).unwrap_or_default());
+            last.write(format_args!("table {table:?}, column {column:?}: {error}"));
         }
         last.text.get().cast_const().cast()
     })
@@ -159,9 +153,11 @@ mod tests {
         assert_eq!((status as i32, last_status()), (20, 20));
         assert_eq!(keep(Failure::Plain(shmirror_status::SHMIRROR_NOT_FOUND)) as i32, 1);
         assert_eq!((last_status(), message().as_str()), (20, "index 7"));
-        keep(Failure::Cell(CellError::Null { expected: "an integer" }));
-        assert_eq!(message(), "cell: found null, expected an integer");
-        assert_eq!(message(), "cell: found null, expected an integer", "asked again");
+        let form = shmirror::Row::default().form();
+        keep(Failure::Value(CellError::Null { expected: "an integer" }, form, 0));
+        let words = r#"table "", column "": found null, expected an integer"#;
+        assert_eq!(message(), words);
+        assert_eq!(message(), words, "asked again");
         assert_eq!(std::thread::spawn(|| (last_status(), message())).join().unwrap().0, 0);
     }
 

@@ -33,29 +33,6 @@ pub(crate) unsafe fn terminated(
     Ok(())
 }
 
-/// Copies bytes into the caller's buffer. `length` is told in any case.
-///
-/// # Safety
-/// As [`terminated`].
-pub(crate) unsafe fn bytes(
-    bytes: &[u8],
-    buffer: *mut u8,
-    size: usize,
-    length: *mut usize,
-) -> Outcome {
-    // SAFETY: the caller's.
-    unsafe { argument::write_if(length, bytes.len()) };
-    if size < bytes.len() {
-        return Err(short(bytes.len(), size));
-    }
-    if !bytes.is_empty() {
-        argument::present(buffer, "buffer")?;
-        // SAFETY: the caller's: there is room for them, and bytes of ours are not in there.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), buffer, bytes.len()) };
-    }
-    Ok(())
-}
-
 /// A buffer that is too small.
 #[cold]
 pub(crate) fn short(needed: usize, found: usize) -> Failure {

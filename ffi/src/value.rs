@@ -7,7 +7,7 @@ use std::ffi::c_char;
 use std::ptr;
 
 use shmirror::limits::KEY_COLUMNS;
-use shmirror::{Value, ValueRef};
+use shmirror::{IntoKey, Value, ValueRef};
 
 use crate::argument::{array, no_enumerator, out_of_range, sized_text};
 use crate::error::Failure;
@@ -167,17 +167,76 @@ pub(crate) unsafe fn with_key<R>(
     count: usize,
     f: impl FnOnce(&[ValueRef<'_>]) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    if count > KEY_COLUMNS {
-        return Err(out_of_range("key_size", count as u64, KEY_COLUMNS as u64));
-    }
     // SAFETY: the caller's.
     let given = unsafe { array(key, count, "key") }?;
-    let mut values = [ValueRef::Null; KEY_COLUMNS];
+    // Most keys are of one value, and to fill sixteen takes as long as to read a row.
+    match given {
+        [only] => {
+            // SAFETY: the caller's.
+            let value = unsafe { borrowed(only, "key") }?;
+            f(&[value])
+        }
+        // SAFETY: the caller's.
+        few if few.len() <= 4 => unsafe { with_room::<4, R>(few, f) },
+        // SAFETY: the caller's.
+        many if many.len() <= KEY_COLUMNS => unsafe { with_room::<KEY_COLUMNS, R>(many, f) },
+        _ => Err(out_of_range("key_size", count as u64, KEY_COLUMNS as u64)),
+    }
+}
+
+/// # Safety
+/// As [`borrowed`], of each.
+#[inline]
+unsafe fn with_room<const N: usize, R>(
+    given: &[shmirror_value],
+    f: impl FnOnce(&[ValueRef<'_>]) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let mut values = [ValueRef::Null; N];
     for (to, from) in values.iter_mut().zip(given) {
         // SAFETY: the caller's.
         *to = unsafe { borrowed(from, "key") }?;
     }
-    f(&values[..count])
+    f(&values[..given.len()])
+}
+
+/// A key that a program gave, whose values were borrowed once without failure.
+#[derive(Clone, Copy)]
+pub(crate) struct CheckedKey<'a>(&'a [shmirror_value]);
+
+impl<'a> CheckedKey<'a> {
+    /// The keys in a list of values, all of so many.
+    ///
+    /// # Safety
+    /// As [`owned`], for as long as the keys are used.
+    pub(crate) unsafe fn all(
+        values: *const shmirror_value,
+        key_size: usize,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Self> + Clone, Failure> {
+        if !(1..=KEY_COLUMNS).contains(&key_size) {
+            return Err(out_of_range("key_size", key_size as u64, KEY_COLUMNS as u64));
+        }
+        let all = count.saturating_mul(key_size);
+        // SAFETY: the caller's.
+        let values: &'a [shmirror_value] = unsafe { array(values, all, "keys") }?;
+        for value in values {
+            // SAFETY: the caller's.
+            unsafe { borrowed(value, "keys") }?;
+        }
+        Ok(values.chunks_exact(key_size).map(CheckedKey))
+    }
+}
+
+impl IntoKey for CheckedKey<'_> {
+    fn with_key<R>(&self, f: impl FnOnce(&[ValueRef<'_>]) -> R) -> R {
+        let mut values = [ValueRef::Null; KEY_COLUMNS];
+        for (to, from) in values.iter_mut().zip(self.0) {
+            // SAFETY: whoever made it says so. A value that was changed since is borrowed as it is now,
+            // or not at all.
+            *to = unsafe { borrowed(from, "keys") }.unwrap_or_default();
+        }
+        f(&values[..self.0.len()])
+    }
 }
 
 #[cfg(test)]
@@ -213,9 +272,13 @@ mod tests {
         value.r#type = 3;
         // SAFETY: text and blob are laid out the same.
         assert_eq!(unsafe { borrowed(&value, "v") }.map_err(|f| keep(f) as i32), Err(19));
-        // SAFETY: NULL, no values.
-        let many = unsafe { with_key(ptr::null(), 17, |_| Ok(())) };
-        assert_eq!(many.map_err(|f| keep(f) as i32), Err(20));
+        let values = [shmirror_value::from(ValueRef::Integer(1)); 17];
+        for count in 0..=17 {
+            // SAFETY: values of ours.
+            let found = unsafe { with_key(values.as_ptr(), count, |v| Ok(v.len())) };
+            let expected = if count <= KEY_COLUMNS { Ok(count) } else { Err(20) };
+            assert_eq!(found.map_err(|f| keep(f) as i32), expected);
+        }
         // SAFETY: NULL is told before it is followed.
         let none = unsafe { with_key(ptr::null(), 1, |_| Ok(())) };
         assert_eq!(none.map_err(|f| keep(f) as i32), Err(16));
