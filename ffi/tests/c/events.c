@@ -109,6 +109,19 @@ static void print_schema(shmirror_event *event, shmirror_row *row)
     STATUS(SHMIRROR_BAD_ARGUMENT, shmirror_event_name(event, INT32_MIN, 0, &name));
 }
 
+/* The row is a copy of its own. */
+static void print_row(const shmirror_event *event, shmirror_row *row)
+{
+    char json[2048];
+    uint64_t revision;
+
+    if (shmirror_event_row(event, row) == SHMIRROR_OK) {
+        OK(shmirror_row_revision(row, &revision));
+        OK(shmirror_row_json(row, json, sizeof(json), NULL));
+        printf("row|%" PRIu64 "|%s\n", revision, json);
+    }
+}
+
 static void print_event(shmirror_event *event, shmirror_row *row)
 {
     char json[4096], again[4096];
@@ -140,6 +153,9 @@ static void print_event(shmirror_event *event, shmirror_row *row)
     printf("\n");
     OK(shmirror_event_json(event, again, sizeof(again), NULL));
     EXPECT(strcmp(json, again) == 0);
+    if (kind == SHMIRROR_EVENT_CHANGE) {
+        print_row(event, row);
+    }
 }
 
 /* Gives how many events there are. */

@@ -32,8 +32,11 @@ const SETUP: &[&str] = &[
     "INSERT INTO company VALUES ('x', 1)",
 ];
 
-/// Kind of key, then affinity and collation of each column: what no PRAGMA tells.
-const TABLES: &[(&str, i32, &[(i32, i32)])] = &[
+/// Affinity and collation.
+type Column = (i32, i32);
+
+/// Kind of key, and of each column what no PRAGMA tells.
+const TABLES: &[(&str, i32, &[Column])] = &[
     ("pump", 0, &[(3, 0), (1, 0), (4, 0), (0, 0), (4, 0)]),
     ("valve", 1, &[(1, 1), (3, 0), (2, 0), (0, 0), (1, 2)]),
     ("company", 1, &[(1, 0), (0, 0)]),
@@ -232,6 +235,12 @@ fn the_commit_log_and_its_events() {
             .and_then(|at| at.parse().ok())
             .unwrap_or_else(|| panic!("found {found:?}, expected {head:?} TIME {tail:?}"));
         assert!((before..=now()).contains(&at), "{found}");
+        if event["row"].is_object() {
+            let found = lines.next().unwrap().strip_prefix("row|").unwrap();
+            let (revision, row) = found.split_once('|').unwrap();
+            assert_eq!(revision, event["revision"].to_string());
+            assert_eq!(serde_json::from_str::<Json>(row).unwrap(), event["row"]);
+        }
     }
     assert_eq!(lines.next(), None);
     let operations = ["schema", "insert", "update", "delete"];
