@@ -35,6 +35,10 @@ pub enum shmirror_field_type {
     /// uint8_t[size]: a BLOB of exactly so many bytes. SHMIRROR_SHORT_BUFFER where it has more,
     /// SHMIRROR_TYPE_MISMATCH where it has less.
     SHMIRROR_FIELD_BYTES = 9,
+    /// shmirror_value: of any class, and NULL as one. Its text or bytes stay where they are: in the row
+    /// of shmirror_row_fetch(), the rows of shmirror_rows_fetch(), until those are filled again or
+    /// closed; of shmirror_table_fetch() in the binding, until it is used again or closed.
+    SHMIRROR_FIELD_VALUE = 10,
 }
 
 /// Which column goes to which member of a C struct. Made with SHMIRROR_FIELD() and

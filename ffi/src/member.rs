@@ -16,6 +16,7 @@ use crate::row_get::mismatch;
 use crate::status::shmirror_status::{
     SHMIRROR_BAD_ARGUMENT, SHMIRROR_SHORT_BUFFER, SHMIRROR_TYPE_MISMATCH,
 };
+use crate::value::{shmirror_type, shmirror_value};
 
 /// No place for NULL.
 const NOWHERE: usize = usize::MAX;
@@ -39,6 +40,18 @@ pub(crate) enum Staged {
     Word([u8; 8]),
     /// Of TEXT or BLOB, in the row: where, and how many.
     Bytes(*const u8, usize),
+    /// Any, NULL too; its bytes stay in the row.
+    Value(shmirror_value),
+}
+
+impl Staged {
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Value(value) => value.r#type == shmirror_type::SHMIRROR_TYPE_NULL as i32,
+            _ => false,
+        }
+    }
 }
 
 impl Member {
@@ -102,7 +115,7 @@ impl Member {
     #[inline]
     pub(crate) fn stage(&self, row: RowRef<'_>) -> Result<Staged, Failure> {
         let found = value(row, self.index)?;
-        if found == ValueRef::Null {
+        if found == ValueRef::Null && self.kind != SHMIRROR_FIELD_VALUE {
             return if self.null_offset == NOWHERE {
                 Err(null(row, self.index, "a value"))
             } else {
@@ -134,6 +147,7 @@ impl Member {
                 }
                 Ok(Staged::Bytes(bytes.as_ptr(), bytes.len()))
             }
+            SHMIRROR_FIELD_VALUE => Ok(Staged::Value(found.into())),
         }
     }
 
@@ -180,9 +194,10 @@ impl Member {
                         to.add(*length).write(0);
                     }
                 }
+                Staged::Value(value) => to.cast::<shmirror_value>().write_unaligned(*value),
             }
             if self.null_offset != NOWHERE {
-                out.add(self.null_offset).write(matches!(staged, Staged::Null).into());
+                out.add(self.null_offset).write(staged.is_null().into());
             }
         }
     }
@@ -220,6 +235,7 @@ fn kind(number: i32) -> Option<shmirror_field_type> {
         SHMIRROR_FIELD_F32,
         SHMIRROR_FIELD_TEXT,
         SHMIRROR_FIELD_BYTES,
+        SHMIRROR_FIELD_VALUE,
     ];
     all.into_iter().find(|kind| *kind as i32 == number)
 }
@@ -230,6 +246,7 @@ fn width(kind: shmirror_field_type) -> Option<usize> {
         SHMIRROR_FIELD_I64 | SHMIRROR_FIELD_F64 | SHMIRROR_FIELD_U64 => Some(8),
         SHMIRROR_FIELD_I32 | SHMIRROR_FIELD_U32 | SHMIRROR_FIELD_F32 => Some(4),
         SHMIRROR_FIELD_BOOL => Some(1),
+        SHMIRROR_FIELD_VALUE => Some(size_of::<shmirror_value>()),
         SHMIRROR_FIELD_TEXT | SHMIRROR_FIELD_BYTES => None,
     }
 }
@@ -262,13 +279,14 @@ mod tests {
             (SHMIRROR_FIELD_BOOL, 4),
             (SHMIRROR_FIELD_I32, 8),
             (SHMIRROR_FIELD_F32, 8),
+            (SHMIRROR_FIELD_VALUE, 16),
             (SHMIRROR_FIELD_TEXT, 0),
             (SHMIRROR_FIELD_BYTES, 0),
             (SHMIRROR_FIELD_TEXT, usize::MAX),
         ] {
             assert_eq!(status(field(kind, 0, wrong)), 20, "{kind:?} {wrong}");
         }
-        for r#type in [0, 10, -1] {
+        for r#type in [0, 11, -1] {
             assert_eq!(status(shmirror_field { r#type, ..field(SHMIRROR_FIELD_I64, 0, 8) }), 20);
         }
         assert_eq!(status(shmirror_field { flags: 1, ..field(SHMIRROR_FIELD_I64, 0, 8) }), 20);
@@ -298,5 +316,24 @@ mod tests {
         assert_eq!(&out[2..8], b"\xEEabc\0\xEE");
         let out = write(SHMIRROR_FIELD_BYTES, 2, Staged::Null, 5);
         assert_eq!(&out[2..7], b"\xEE\0\0\x01\xEE");
+    }
+
+    #[test]
+    fn a_value_is_written_whole_and_tells_null_both_ways() {
+        let field = shmirror_field { null_offset: 27, ..field(SHMIRROR_FIELD_VALUE, 3, 24) };
+        for value in [ValueRef::Integer(-2), ValueRef::Null, ValueRef::Text("abc")] {
+            let mut out = [0xEE_u8; 29];
+            // SAFETY: a text that lives for ever; 29 bytes, of which the member has 24 from 3 on, and
+            // then a value of ours is read back from where it is not aligned.
+            let back = unsafe {
+                let member = Member::new(0, &field).ok().unwrap();
+                assert_eq!(member.end(), 28);
+                member.write(&Staged::Value(value.into()), out.as_mut_ptr());
+                let written = out.as_ptr().add(3).cast::<shmirror_value>().read_unaligned();
+                crate::value::borrowed(&written, "v").ok()
+            };
+            assert_eq!(back, Some(value));
+            assert_eq!((out[2], out[27], out[28]), (0xEE, (value == ValueRef::Null).into(), 0xEE));
+        }
     }
 }
