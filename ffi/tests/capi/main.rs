@@ -1,5 +1,6 @@
 //! The library as C and C++ programs have it: installed, compiled against, run beside a real daemon.
 
+mod asking;
 #[path = "../../../engine/cli/tests/common/mod.rs"]
 mod common;
 mod program;
@@ -7,6 +8,7 @@ mod program;
 mod conformance;
 mod examples;
 mod figures;
+mod following;
 mod golden;
 mod header;
 mod install;
@@ -14,3 +16,4 @@ mod killed;
 mod misuse;
 mod schema;
 mod wrapper;
+mod writing;
