@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char};
 
-use rustix::time::{ClockId, clock_gettime};
+pub(crate) use shmirror::monotonic_ns;
 
 use crate::call::call;
 use crate::error::{self, Failure};
@@ -107,12 +107,6 @@ pub unsafe extern "C" fn shmirror_string_free(string: *mut c_char) {
         }
         Ok(())
     });
-}
-
-/// CLOCK_MONOTONIC in nanoseconds.
-pub(crate) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::clock::monotonic_ns;
 use shmirror_shm::region::Region;
 use shmirror_shm::snapshot::{ReadError, Segment};
 use shmirror_shm::wire::{Answer, Call, ROLE_ADMIN, ROLE_MIRROR, ROLE_SUBSCRIBER};
@@ -142,9 +142,7 @@ impl Core {
 
     /// Whether the daemon is connected and says that it lives.
     pub(crate) fn is_live(&self) -> bool {
-        let now = clock_gettime(ClockId::Monotonic);
-        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-        let silent = now.saturating_sub(self.header(Segment::heartbeat));
+        let silent = monotonic_ns().saturating_sub(self.header(Segment::heartbeat));
         self.same_process().is_ok()
             && self.up.load(Ordering::Relaxed)
             && u128::from(silent) < HEARTBEAT.as_nanos()

@@ -136,6 +136,9 @@ pub use shmirror_shm::catalogue::{
     Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, PastShape,
     SchemaObject, TableDef,
 };
+/// For the C library, whose deadlines are numbers of this clock.
+#[doc(hidden)]
+pub use shmirror_shm::clock::monotonic_ns;
 pub use shmirror_shm::layout::LAYOUT_HASH;
 pub use shmirror_shm::limits;
 pub use shmirror_shm::record::Operation;

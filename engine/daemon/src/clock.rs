@@ -1,17 +1,13 @@
 //! The two clocks: wall time for what is told to people, monotonic time for the heartbeat.
 
+pub(crate) use shmirror_shm::clock::monotonic_ns;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970-01-01 UTC.
 pub(crate) fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// `CLOCK_MONOTONIC` in nanoseconds: the heartbeat's unit.
-pub(crate) fn monotonic_ns() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    (t.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(t.tv_nsec as u64)
 }
 
 /// A wall time as RFC 3339 with microseconds, UTC.

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod catalogue;
+pub mod clock;
 pub mod error;
 pub mod futex;
 pub mod image;
