@@ -96,6 +96,9 @@ pub enum Command {
     /// Write a consistent copy of the store while serving
     #[command(long_about = commands::backup::HELP)]
     Backup(commands::backup::Arguments),
+    /// Make, show and change the keys that open a store
+    #[command(long_about = commands::key::HELP)]
+    Key(commands::key::Arguments),
     /// Measure the figures that the project promises, on this machine
     #[command(long_about = commands::bench::HELP)]
     Bench(commands::bench::Arguments),
@@ -123,9 +126,12 @@ mod tests {
 
     #[test]
     fn every_command_teaches_by_example() {
-        for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
+        let mut cli = Cli::command();
+        cli.build();
+        let visible = || cli.get_subcommands().filter(|c| !c.is_hide_set());
+        for command in visible().chain(visible().flat_map(|c| c.get_subcommands())) {
             let help = command.clone().render_long_help().to_string();
-            let name = command.get_name();
+            let name = command.get_bin_name().unwrap_or_default().trim_start_matches("shmirror ");
             let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
             assert!(about.len() > 80, "{name}: --help says no more than -h");
             assert!(help.contains(&format!("  shmirror {name}")), "{name}: no example in\n{help}");

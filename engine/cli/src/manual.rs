@@ -21,12 +21,14 @@ pub struct Page {
 pub fn pages(mut cli: Command) -> Vec<Page> {
     // Names each command with its parent's, and hands the options of all down to each.
     cli.build();
-    let commands: Vec<Command> =
-        cli.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
     let source = format!("{} {}", cli.get_name(), cli.get_version().unwrap_or_default());
-    let mut pages = vec![page(cli, &source)];
-    pages.extend(commands.into_iter().map(|command| page(command, &source)));
-    pages
+    shown(&cli).into_iter().map(|command| page(command.clone(), &source)).collect()
+}
+
+/// The command and those below it that are not hidden, each before its own.
+fn shown(command: &Command) -> Vec<&Command> {
+    let below = command.get_subcommands().filter(|c| !c.is_hide_set()).flat_map(shown);
+    std::iter::once(command).chain(below).collect()
 }
 
 fn page(command: Command, source: &str) -> Page {
@@ -64,7 +66,7 @@ fn sections(command: &Command, man: &Man, out: &mut Vec<u8>) -> io::Result<()> {
             }
         }
     }
-    if !command.has_subcommands() {
+    if command.get_name() != "shmirror" {
         roff.control("SH", ["SEE ALSO"]);
         roff.text([roman("shmirror(1), for the environment and the exit status of all commands")]);
     }
@@ -112,9 +114,8 @@ mod tests {
         let mut cli = Cli::command();
         cli.build();
         let pages = pages(Cli::command());
-        let visible = || cli.get_subcommands().filter(|c| !c.is_hide_set());
-        assert_eq!(pages.len(), 1 + visible().count());
-        for (page, command) in pages.iter().zip(std::iter::once(&cli).chain(visible())) {
+        assert_eq!(pages.len(), shown(&cli).len());
+        for (page, command) in pages.iter().zip(shown(&cli)) {
             let text = text(page);
             let name = command.get_display_name().unwrap_or("shmirror");
             assert_eq!(page.file, format!("{name}.1"));
@@ -126,7 +127,7 @@ mod tests {
                 };
                 assert!(text.contains(&shown), "{name}: {shown} is not in\n{text}");
             }
-            let taught = if command.has_subcommands() { "\"A FIRST TOUR\"" } else { "EXAMPLES" };
+            let taught = if name == "shmirror" { "\"A FIRST TOUR\"" } else { "EXAMPLES" };
             assert!(text.contains(&format!(".SH {taught}\n")), "{name}: no {taught} in\n{text}");
         }
     }

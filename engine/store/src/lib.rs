@@ -34,6 +34,7 @@ pub mod seal;
 #[cfg(test)]
 mod seal_tests;
 mod settled;
+mod slots;
 mod snapshot;
 mod state;
 mod store;
@@ -48,5 +49,6 @@ pub use key_file::KeyFile;
 pub use keys::KeyProvider;
 pub use reader::{History, LogReader};
 pub use row::StoredRow;
+pub use slots::{DataKeyStatus, KeyStatus, SlotStatus};
 pub use snapshot::Snapshot;
 pub use store::{Recovered, Store, StoreFigures, StoreOptions, Synchronous};

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dump;
 pub mod get;
 pub mod import;
+pub mod key;
 pub mod load;
 pub mod log;
 pub mod man;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Status(a) => status::run(place, a),
         Command::Check(a) => check::run(place, a),
         Command::Backup(a) => backup::run(place, a),
+        Command::Key(a) => key::run(place, a),
         Command::Bench(a) => bench::run(a),
         Command::Completions(a) => completions::run(a),
         Command::Man(a) => man::run(a),
