@@ -17,7 +17,7 @@ use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::{Key, KeyPart};
 use shmirror_shm::lane::EventsWriter;
 use shmirror_shm::snapshot::{RowChange, SegmentError, SegmentWriter};
-use shmirror_store::{KeyFile, Recovered, Store, StoreOptions, StoredRow};
+use shmirror_store::{KeyFile, Providers, Recovered, Store, StoreOptions, StoredRow};
 
 use crate::apply::WorkingCopy;
 use crate::config::{Config, Synchronous};
@@ -44,7 +44,7 @@ pub(crate) fn recover(
             Synchronous::Normal => shmirror_store::Synchronous::Normal,
         },
         cipher: config.store.cipher,
-        key: Some(Box::new(KeyFile::new(config.key_path()))),
+        keys: Some(Providers::new(Box::new(KeyFile::new(config.key_path())))),
         log_keep: config.store.log_keep,
         log_keep_bytes: config.store.log_keep_bytes,
     };

@@ -86,7 +86,7 @@ pub enum StoreError {
     },
     /// No key slot is of the provider at hand.
     #[error(
-        "{}: its key slots are of provider {found}, but the key comes from {expected}",
+        "{}: its key slots are of provider {found}; this shmirror was given {expected}",
         store.display()
     )]
     KeyProvider {

@@ -13,8 +13,10 @@ use shmirror_shm::catalogue::Catalogue;
 
 use crate::error::{Place, StoreError, sqlite};
 use crate::format::{META_CATALOGUE, META_INSTANCE, examine_header, meta};
+use crate::key::Providers;
 use crate::keys::{KeyProvider, open_data_key};
 use crate::seal::Opener;
+use crate::slots::{Slot, read_slots};
 use crate::state::State;
 
 /// A store that is open for reading alone.
@@ -83,34 +85,25 @@ impl Drop for Examination {
     }
 }
 
-/// Opens the seals that everything else hangs from: data key and state.
+/// Opens the seals that everything else hangs from: data key and state. Returns the provider that the
+/// slots name, as well.
 pub(crate) fn open_seals(
     conn: &Connection,
     path: &Path,
-    provider: &dyn KeyProvider,
-) -> Result<(Opener, State), StoreError> {
+    keys: Providers,
+) -> Result<(Opener, State, Box<dyn KeyProvider>), StoreError> {
     let instance = meta(conn, path, META_INSTANCE)?;
     let Ok(instance) = <[u8; 16]>::try_from(instance.as_slice()) else {
         let what = format!("instance id of {} bytes, expected 16", instance.len());
         return Err(StoreError::Damaged { file: path.to_path_buf(), what });
     };
-    let reading = sqlite(path, "reading key_slot");
-    let mut slots =
-        conn.prepare("SELECT id, provider, wrapped FROM key_slot ORDER BY id").map_err(&reading)?;
-    let slots: Vec<(i64, String, Vec<u8>)> = slots
-        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-        .and_then(Iterator::collect)
-        .map_err(&reading)?;
-    let Some((slot, _, wrapped)) = slots.iter().find(|(_, name, _)| name == provider.name()) else {
-        let found: Vec<&str> = slots.iter().map(|(_, name, _)| name.as_str()).collect();
-        let found = if found.is_empty() { "none".into() } else { found.join(", ") };
-        let (store, expected) = (path.to_path_buf(), provider.name().into());
-        return Err(StoreError::KeyProvider { store, found, expected });
-    };
-    let keys = open_data_key(provider, path, &instance, *slot as u64, wrapped)?;
+    let slots = read_slots(conn, path)?;
+    let provider = keys.take(path, &slots)?;
+    let Slot { id, wrapped, .. } = &slots[0]; // `take` refuses none
+    let keys = open_data_key(provider.as_ref(), path, &instance, *id, wrapped)?;
     let opener = Opener { instance, file: Arc::from(path), keys: Arc::new(keys) };
     let state = State::read(conn, &opener)?;
-    Ok((opener, state))
+    Ok((opener, state, provider))
 }
 
 /// Reads and opens the catalogue.

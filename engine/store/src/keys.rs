@@ -47,6 +47,9 @@ pub trait KeyProvider: Send {
         slot: u64,
         wrapped: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, StoreError>;
+
+    /// The store is open: what only unwrapping needs may be forgotten.
+    fn settled(&self) {}
 }
 
 /// Words of a key slot's plaintext: identity; key id (low) and cipher (high); the key.

@@ -20,7 +20,7 @@ use crate::error::{StoreError, sqlite};
 use crate::examine::{Examination, open_seals, read_catalogue};
 use crate::format::{META_CATALOGUE, set_meta};
 use crate::group::{Group, Noted, are_sound};
-use crate::key_file::KeyFile;
+use crate::key::{KeyFile, Providers};
 use crate::keys::KeyProvider;
 use crate::live::Live;
 use crate::reader::LogReader;
@@ -42,8 +42,8 @@ pub enum Synchronous {
 pub struct StoreOptions {
     /// When a commit counts as durable.
     pub synchronous: Synchronous,
-    /// The provider of the key; `None`: the file `key` in the data directory.
-    pub key: Option<Box<dyn KeyProvider>>,
+    /// The key providers at hand; `None`: the file `key` in the data directory.
+    pub keys: Option<Providers>,
     /// The cipher of a store that is made now; one that is there has its own.
     pub cipher: Algorithm,
     /// Groups of the log older than this are trimmed.
@@ -56,7 +56,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             synchronous: Synchronous::Full,
-            key: None,
+            keys: None,
             cipher: Algorithm::DEFAULT,
             log_keep: Duration::from_secs(7 * 86_400),
             log_keep_bytes: 1 << 30,
@@ -123,6 +123,8 @@ pub struct Store {
     pub(crate) sweep: Option<u64>,
     pub(crate) blob: Vec<u8>,
     noted: Noted,
+    /// The key provider that opened it.
+    pub(crate) provider: Box<dyn KeyProvider>,
     pub(crate) lock: Lock,
 }
 
@@ -140,15 +142,16 @@ impl Store {
         directory::prepare(dir)?;
         let mut lock = Lock::take(dir)?;
         let path = dir.join(STORE_FILE);
-        let provider: Box<dyn KeyProvider> =
-            options.key.take().unwrap_or_else(|| Box::new(KeyFile::new(dir.join(KEY_FILE))));
+        let keys = options.keys.take();
+        let keys =
+            keys.unwrap_or_else(|| Providers::new(Box::new(KeyFile::new(dir.join(KEY_FILE)))));
         let new = !directory::has_store(dir)?;
         if new {
-            create(dir, provider.as_ref(), options.cipher)?;
+            create(dir, keys.first(), options.cipher)?;
             lock.keep();
         }
         let exam = Examination::open(&path)?;
-        let (opener, state) = open_seals(exam.conn(), &path, provider.as_ref())?;
+        let (opener, state, provider) = open_seals(exam.conn(), &path, keys)?;
         let catalogue = read_catalogue(exam.conn(), &opener, state.catalogue)?;
         let recovered = Recovered {
             instance: opener.instance,
@@ -174,12 +177,14 @@ impl Store {
             sweep: None,
             blob: Vec::new(),
             noted: Noted::default(),
+            provider,
             lock,
         };
         if store.state.newest == 0 {
             // Nothing was ever committed, so there is nothing to look through first.
             store.load_rows(|_| Ok::<(), StoreError>(()))?;
         }
+        store.provider.settled();
         Ok((store, recovered))
     }
 
@@ -330,6 +335,11 @@ impl Store {
     pub fn seals_with(&self) -> (&'static str, u32) {
         let (key, cipher) = self.sealer.opener.keys.current();
         (Algorithm::of_id(cipher.id()).map_or("unknown", |a| a.name), key)
+    }
+
+    /// The key provider that opened it.
+    pub fn key_provider(&self) -> &dyn KeyProvider {
+        self.provider.as_ref()
     }
 
     /// The file.
