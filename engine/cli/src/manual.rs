@@ -1,6 +1,6 @@
 //! The man pages: from the command line's own definition to roff text, one page a command.
 //!
-//! clap_mangen writes title, synopsis, options and commands. What `--help` tells in prose and examples
+//! clap_mangen writes name, synopsis, options and commands. What `--help` tells in prose and examples
 //! is set here, as clap_mangen would run the lines of an example together.
 
 use std::io;
@@ -32,14 +32,16 @@ fn shown(command: &Command) -> Vec<&Command> {
 }
 
 fn page(command: Command, source: &str) -> Page {
-    let man = Man::new(command.clone()).source(source).manual("shmirror manual");
-    let mut text = Vec::new();
+    let man = Man::new(command.clone());
+    let file = man.get_filename();
+    // clap_mangen's title leaves an empty date out, and what follows moves up in its place.
+    let name = file.trim_end_matches(".1");
+    let mut text = format!(".TH {name} 1 \"\" \"{source}\" \"shmirror manual\"\n").into_bytes();
     sections(&command, &man, &mut text).expect("a Vec takes everything");
-    Page { file: man.get_filename(), text }
+    Page { file, text }
 }
 
 fn sections(command: &Command, man: &Man, out: &mut Vec<u8>) -> io::Result<()> {
-    man.render_title(out)?;
     man.render_name_section(out)?;
     man.render_synopsis_section(out)?;
     let mut roff = Roff::new();
@@ -119,7 +121,7 @@ mod tests {
             let text = text(page);
             let name = command.get_display_name().unwrap_or("shmirror");
             assert_eq!(page.file, format!("{name}.1"));
-            assert!(text.contains(&format!(".TH {name} 1 ")), "{name}: {text}");
+            assert!(text.contains(&format!(".TH {name} 1 \"\" \"shmirror ")), "{name}: {text}");
             for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
                 let shown = match argument.get_long() {
                     Some(long) => format!("--{long}").replace('-', "\\-"),

@@ -1,9 +1,9 @@
 //! `shmirror completions`: a shell's script that completes commands and options.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use crate::args::Cli;
+use crate::args::{Cli, Place};
 use crate::failure::Failure;
 use crate::output::Out;
 
@@ -43,8 +43,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Known::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "shmirror", &mut script);
+    clap_complete::generate(shell, &mut shown(), "shmirror", &mut script);
     let mut out = Out::new();
     out.text(&String::from_utf8(script).expect("a script is UTF-8"))?;
     out.flush()
+}
+
+/// The command line without its hidden commands, which clap_complete would tell of.
+fn shown() -> Command {
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let top = Command::new("shmirror").version(env!("CARGO_PKG_VERSION")).subcommands(shown);
+    Place::augment_args(top.disable_help_subcommand(true))
 }
