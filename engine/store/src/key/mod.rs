@@ -1,0 +1,61 @@
+//! The key providers there are, and the choice among them: a new store gets the first, a store that is
+//! there is opened by the one that its key slots name.
+
+mod file;
+
+use std::path::Path;
+
+pub use file::KeyFile;
+
+use crate::error::StoreError;
+use crate::keys::KeyProvider;
+use crate::slots::Slot;
+
+/// Key providers at hand. None of them does anything before it is needed.
+pub struct Providers {
+    all: Vec<Box<dyn KeyProvider>>,
+}
+
+impl Providers {
+    /// `first` wraps the key of a store that is made now.
+    pub fn new(first: Box<dyn KeyProvider>) -> Self {
+        Self { all: vec![first] }
+    }
+
+    /// These, and `other` for stores that name it. Of two with one name, the one added first serves.
+    #[must_use]
+    pub fn and(mut self, other: Box<dyn KeyProvider>) -> Self {
+        self.all.push(other);
+        self
+    }
+
+    /// The one for a new store.
+    pub fn first(&self) -> &dyn KeyProvider {
+        self.all[0].as_ref() // `new` puts one in, nothing takes one
+    }
+
+    /// The one that wrapped these slots, all of which are of one provider.
+    pub(crate) fn take(
+        mut self,
+        store: &Path,
+        slots: &[Slot],
+    ) -> Result<Box<dyn KeyProvider>, StoreError> {
+        let mut named: Vec<&str> = slots.iter().map(|slot| slot.provider.as_str()).collect();
+        named.dedup();
+        if let [name] = named[..]
+            && let Some(at) = self.all.iter().position(|p| p.name() == name)
+        {
+            return Ok(self.all.swap_remove(at));
+        }
+        let found = if named.is_empty() { "none".into() } else { named.join(", ") };
+        let known: Vec<&str> = self.all.iter().map(|p| p.name()).collect();
+        let (store, expected) = (store.to_path_buf(), known.join(", "));
+        Err(StoreError::KeyProvider { store, found, expected })
+    }
+}
+
+impl std::fmt::Debug for Providers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.all.iter().map(|p| p.name())).finish()
+    }
+}
