@@ -1,17 +1,30 @@
 # `make test` is all that a fresh machine needs: Rust, a C compiler and the package registries.
 CARGO ?= cargo
+NM ?= nm
+OBJCOPY ?= objcopy
+STRIP ?= strip
+
+# Where `make install` puts things, behind DESTDIR. Spaces are fine, relative paths are refused.
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+BASHCOMPDIR ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR ?= $(DATADIR)/zsh/site-functions
+FISHCOMPDIR ?= $(DATADIR)/fish/vendor_completions.d
+
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-MAJOR := $(firstword $(subst ., ,$(VERSION)))
+OUT := $(or $(CARGO_TARGET_DIR),target)/release
+STAGE := $(OUT)/stage
 LOOM_DIR := target/loom
 
-header:  ## include/shmirror.h, made from the library's source
-	$(CARGO) run --quiet --locked -p shmirror-ffi --example header
-
-.PHONY: header build install test test-unit test-loom test-figures bench clean help
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: help build built header freeze-abi stage where install uninstall examples
+.PHONY: test test-unit test-loom bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -19,13 +32,68 @@ help:  ## this list
 build:  ## the release binary, and the library for C and C++
 	$(CARGO) build --release --locked -p shmirror-cli -p shmirror-ffi
 
-install: build  ## to DESTDIR and PREFIX
-	install -D -m 755 target/release/shmirror $(DESTDIR)$(BINDIR)/shmirror
-	install -D -m 755 target/release/libshmirror_ffi.so $(DESTDIR)$(LIBDIR)/libshmirror.so.$(VERSION)
-	ln -sf libshmirror.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libshmirror.so.$(MAJOR)
-	ln -sf libshmirror.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libshmirror.so
-	install -D -m 644 target/release/libshmirror_ffi.a $(DESTDIR)$(LIBDIR)/libshmirror.a
-	install -D -m 644 include/shmirror.h $(DESTDIR)$(INCLUDEDIR)/shmirror.h
+header:  ## include/shmirror.h, made from the library's source
+	$(CARGO) run --quiet --locked -p shmirror-ffi --example header
+
+freeze-abi: header  ## ffi/abi: the header of this minor version, before its release
+	@case $(VERSION) in *.0) ;; *) echo "$(VERSION): released; the ABI stays" >&2; exit 1 ;; esac
+	install -D -m 644 include/shmirror.h ffi/abi/$(basename $(VERSION))/shmirror.h
+
+# What cargo made; its time tells whether it changed. `sudo make install` may have no cargo: what was
+# built before will do.
+MADE := $(OUT)/shmirror $(OUT)/libshmirror_ffi.so $(OUT)/libshmirror_ffi.a
+$(MADE): $(if $(shell command -v $(CARGO)),build,built) ;
+built:
+	@ls $(MADE) >/dev/null || { echo "no $(CARGO) here, and nothing built: make build" >&2; exit 1; }
+
+$(STAGE):
+	mkdir -p $@/completions
+
+$(STAGE)/shmirror: $(OUT)/shmirror | $(STAGE)
+	$(STRIP) -g -o $@ $<
+
+$(STAGE)/libshmirror.so: $(OUT)/libshmirror_ffi.so | $(STAGE)
+	$(STRIP) --strip-unneeded -o $@ $<
+
+# One object with no global names but the API's: with those of Rust's own library in it, no program could
+# link a second library that is written in Rust.
+$(STAGE)/libshmirror.a: $(OUT)/libshmirror_ffi.a | $(STAGE)
+	$(LD) -r --force-group-allocation -o $(STAGE)/shmirror.o $< \
+		$$($(NM) -g --defined-only $< 2>/dev/null | sed -n 's/.* T \(shmirror_[a-z0-9_]*\)$$/-u \1/p')
+	$(OBJCOPY) --wildcard --keep-global-symbol='shmirror_*' --strip-unneeded \
+		--remove-section=.llvmbc --remove-section=.llvmcmd $(STAGE)/shmirror.o
+	rm -f $@
+	$(AR) rcs $@ $(STAGE)/shmirror.o
+
+$(STAGE)/man/shmirror.1: $(STAGE)/shmirror
+	rm -rf $(@D) && $< man $(@D)
+
+$(STAGE)/completions/%: $(STAGE)/shmirror
+	$< completions $* > $@
+
+stage: $(addprefix $(STAGE)/,shmirror libshmirror.so libshmirror.a man/shmirror.1 \
+	completions/bash completions/zsh completions/fish)
+
+$(foreach name,DESTDIR PREFIX BINDIR LIBDIR INCLUDEDIR PKGCONFIGDIR MANDIR BASHCOMPDIR ZSHCOMPDIR \
+	FISHCOMPDIR STAGE VERSION,$(eval install uninstall: export $(name) := $$($(name))))
+
+where:
+	@ffi/install.sh check
+
+install: where stage  ## binary, libraries, headers, man pages, completions: to DESTDIR and PREFIX
+	@ffi/install.sh install
+
+uninstall: where  ## removes what install put there
+	@test -e $(STAGE)/man/shmirror.1 || $(MAKE) stage
+	@ffi/install.sh uninstall
+
+# Built as a user builds them: against an installed library, which pkg-config finds. PREFIX is where; without
+# it they get a prefix of their own.
+OWN_PREFIX := $(if $(filter file,$(origin PREFIX)),$(CURDIR)/target/prefix)
+examples:  ## the C and C++ examples, into target/examples
+	$(if $(OWN_PREFIX),$(MAKE) install PREFIX="$(OWN_PREFIX)" DESTDIR=)
+	@$(MAKE) --no-print-directory -C examples BUILD="$(or $(BUILD),../target/examples)" \
+		PKG_CONFIG_PATH="$(if $(OWN_PREFIX),$(OWN_PREFIX)/lib/pkgconfig,$(PKGCONFIGDIR)):$$PKG_CONFIG_PATH"
 
 test: test-unit test-loom  ## every test
 	@echo "all tests passed"
