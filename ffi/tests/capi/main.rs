@@ -3,8 +3,11 @@
 mod asking;
 #[path = "../../../engine/cli/tests/common/mod.rs"]
 mod common;
+mod declared;
 mod program;
 
+mod abi;
+mod allocation;
 mod conformance;
 mod examples;
 mod figures;
@@ -14,6 +17,7 @@ mod header;
 mod install;
 mod killed;
 mod misuse;
+mod reading;
 mod schema;
 mod wrapper;
 mod writing;

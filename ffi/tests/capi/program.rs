@@ -24,16 +24,24 @@ pub fn prefix() -> &'static Path {
         // Other test processes may want the same.
         let lock = File::create(prefix.join(".lock")).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
-        run(Command::new("make")
-            .arg("--silent")
-            .arg("install")
-            .arg(format!("PREFIX={}", prefix.display()))
-            .arg("DESTDIR=")
-            .env_remove("MAKEFLAGS")
-            .env_remove("CARGO_TARGET_DIR")
-            .current_dir(root()));
+        let option = format!("PREFIX={}", prefix.display());
+        run(make("install").arg(option).arg("DESTDIR="));
         prefix
     })
+}
+
+/// `make` of a target, deaf to what this process was told of places.
+pub fn make(target: &str) -> Command {
+    let mut command = Command::new("make");
+    command.arg("--silent").arg(target).current_dir(root());
+    let places = [
+        ["MAKEFLAGS", "CARGO_TARGET_DIR", "DESTDIR", "PREFIX", "DATADIR", "BINDIR"],
+        ["LIBDIR", "INCLUDEDIR", "PKGCONFIGDIR", "MANDIR", "BASHCOMPDIR", "ZSHCOMPDIR"],
+    ];
+    for name in places.iter().flatten().chain(&["FISHCOMPDIR"]) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// A served instance of the installed binary.
