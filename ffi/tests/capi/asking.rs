@@ -10,8 +10,16 @@ use rustix::process::Signal;
 use crate::common::{self, Instance, PATIENCE, Process};
 use crate::program;
 
+/// Runs `tests/c/NAME.c`, under the sanitizers, against an instance with these lines in its
+/// configuration.
+pub fn test(name: &str, lines: &[&str]) {
+    let flags: Vec<&str> = ["-std=c99"].iter().chain(program::SANITIZED).copied().collect();
+    let program = program::build(&format!("ffi/tests/c/{name}.c"), name, &flags);
+    serve(&program, &mut configured(lines));
+}
+
 /// An instance with these lines in its configuration, each in place of the one that shows the default.
-pub fn configured(lines: &[&str]) -> Instance {
+fn configured(lines: &[&str]) -> Instance {
     let mut instance = program::instance();
     let path = instance.path("data").join("shmirror.toml");
     let mut text = std::fs::read_to_string(&path).unwrap();
@@ -26,7 +34,7 @@ pub fn configured(lines: &[&str]) -> Instance {
 }
 
 /// Runs the program until it ends, and must end well, doing what it asks for.
-pub fn serve(program: &Path, instance: &mut Instance) {
+fn serve(program: &Path, instance: &mut Instance) {
     let mut command = Command::new(program);
     command
         .env("SHMIRROR_SOCKET", instance.socket())

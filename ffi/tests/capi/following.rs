@@ -1,12 +1,13 @@
-//! Every function that follows changes, from C: `tests/c/following.c`.
+//! Every function that follows changes, from C: `tests/c/following.c` and `tests/c/waking.c`.
 
-use crate::{asking, program};
+use crate::asking;
 
 #[test]
-fn every_following_function_through_restarts_and_lag() {
-    let mut instance =
-        asking::configured(&["events_bytes = \"256KiB\"", "log_keep_bytes = \"4MiB\""]);
-    let flags: Vec<&str> = ["-std=c99"].iter().chain(program::SANITIZED).copied().collect();
-    let following = program::build("ffi/tests/c/following.c", "following", &flags);
-    asking::serve(&following, &mut instance);
+fn every_following_function_and_lag() {
+    asking::test("following", &["events_bytes = \"256KiB\"", "log_keep_bytes = \"4MiB\""]);
+}
+
+#[test]
+fn a_descriptor_threads_and_forks_through_restarts() {
+    asking::test("waking", &[]);
 }

@@ -1,12 +1,13 @@
-//! Every function that writes, from C: `tests/c/writing.c`.
+//! Every function that writes, from C: `tests/c/writing.c` and `tests/c/tickets.c`.
 
-use crate::{asking, program};
+use crate::asking;
 
 #[test]
-fn every_writing_function_with_right_and_wrong_arguments() {
-    let mut instance =
-        asking::configured(&["requests_bytes = \"1MiB\"", "transaction_time = \"2s\""]);
-    let flags: Vec<&str> = ["-std=c99"].iter().chain(program::SANITIZED).copied().collect();
-    let writing = program::build("ffi/tests/c/writing.c", "writing", &flags);
-    asking::serve(&writing, &mut instance);
+fn every_writing_function_and_every_rejection() {
+    asking::test("writing", &["transaction_time = \"2s\""]);
+}
+
+#[test]
+fn tickets_through_full_lanes_forks_and_ends_of_the_daemon() {
+    asking::test("tickets", &["requests_bytes = \"1MiB\""]);
 }
