@@ -11,16 +11,27 @@ use crate::program::{self, STRICT, output, prefix, root, run};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MAJOR: &str = env!("CARGO_PKG_VERSION_MAJOR");
 
-/// The commands that `shmirror --help` lists.
-fn commands() -> Vec<String> {
-    let help = run(Command::new(prefix().join("bin/shmirror")).arg("--help"));
-    let (_, list) = help.split_once("Commands:\n").expect("a list of commands");
-    let lines = list.lines().take_while(|line| !line.is_empty());
-    let names = lines.filter_map(|l| l.strip_prefix("  ")).filter(|l| !l.starts_with(' '));
-    let names: Vec<String> =
-        names.map(|l| l.split(' ').next().unwrap_or_default().into()).collect();
-    assert!(names.len() > 10, "{help}");
-    names
+/// What `--help` of a command says; of none, that of the whole.
+fn help(command: &[String]) -> String {
+    run(Command::new(prefix().join("bin/shmirror")).args(command).arg("--help"))
+}
+
+/// The commands that `--help` lists, and those below them: `["key", "status"]`.
+fn commands() -> Vec<Vec<String>> {
+    fn below(command: &[String], into: &mut Vec<Vec<String>>) {
+        let help = help(command);
+        let Some((_, list)) = help.split_once("\nCommands:\n") else { return };
+        let lines = list.lines().take_while(|line| !line.is_empty());
+        for line in lines.filter_map(|l| l.strip_prefix("  ")).filter(|l| !l.starts_with(' ')) {
+            let name = line.split(' ').next().unwrap_or_default().to_owned();
+            into.push([command, &[name]].concat());
+            below(&into.last().unwrap().clone(), into);
+        }
+    }
+    let mut all = Vec::new();
+    below(&[], &mut all);
+    assert!(all.len() > 10, "{all:?}");
+    all
 }
 
 /// Every file and link below a folder, with what can be said of it in a word.
@@ -66,7 +77,7 @@ fn expected() -> BTreeMap<String, String> {
         files.insert(format!("include/shmirror/{part}"), "644".into());
     }
     for command in commands() {
-        files.insert(format!("share/man/man1/shmirror-{command}.1"), "644".into());
+        files.insert(format!("share/man/man1/shmirror-{}.1", command.join("-")), "644".into());
     }
     files
 }
@@ -269,10 +280,9 @@ fn the_library_is_small_and_stands_on_the_c_library_alone() {
 
 #[test]
 fn there_is_a_man_page_for_each_command() {
-    let binary = prefix().join("bin/shmirror");
     let pages = prefix().join("share/man/man1");
-    for command in std::iter::once(None).chain(commands().into_iter().map(Some)) {
-        let name = command.as_ref().map_or("shmirror".into(), |c| format!("shmirror-{c}"));
+    for command in std::iter::once(vec![]).chain(commands()) {
+        let name = [&["shmirror".to_owned()], command.as_slice()].concat().join("-");
         let text = std::fs::read_to_string(pages.join(format!("{name}.1"))).unwrap();
         let requests: Vec<&str> = text.lines().filter(|line| line.starts_with('.')).collect();
         let first = format!(".TH {name} 1 \"\" \"shmirror {VERSION}\" ");
@@ -285,7 +295,7 @@ fn there_is_a_man_page_for_each_command() {
         let count = |request: &str| requests.iter().filter(|r| **r == request).count();
         assert_eq!(count(".nf"), count(".fi"), "{name}: lines as they are, to no end");
         // Every option that --help tells of; roff has a backslash before each dash.
-        let help = run(Command::new(&binary).args(&command).arg("--help"));
+        let help = help(&command);
         let (_, options) = help.split_once("Options:").expect("a list of options");
         let lines = options.lines().map(str::trim_start);
         let options: Vec<&str> = lines
@@ -321,7 +331,7 @@ fn shells_complete_commands_and_options() {
     assert!(zsh.starts_with("#compdef shmirror\n"), "{zsh}");
     let fish = share.join("fish/vendor_completions.d/shmirror.fish");
     let fish = std::fs::read_to_string(fish).unwrap();
-    for command in commands() {
+    for command in commands().into_iter().filter(|c| c.len() == 1).flatten() {
         assert!(zsh.contains(&format!("\n'{command}:")), "zsh: no {command}");
         assert!(fish.contains(&format!(" -a \"{command}\" ")), "fish: no {command}");
     }
