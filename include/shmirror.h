@@ -1657,7 +1657,7 @@ shmirror_status shmirror_row_type(const shmirror_row *row, size_t index, int32_t
 /**
  * The value at `index` as an integer: an INTEGER, or a REAL that is one. SHMIRROR_NULL_VALUE;
  * SHMIRROR_TYPE_MISMATCH: it does not convert without loss; SHMIRROR_UNKNOWN_COLUMN: there is no such
- * index. Costs about a nanosecond, as all of these getters do.
+ * index. A few nanoseconds, as all of these getters.
  */
 shmirror_status shmirror_row_i64(const shmirror_row *row,
                                  size_t index,

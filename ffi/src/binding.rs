@@ -64,16 +64,21 @@ pub struct shmirror_field {
 /// Which columns go to which members of a C struct, so that a row is read straight into one. It finds
 /// the columns by their names, and again whenever their table was altered. One thread at a time.
 pub struct shmirror_binding {
+    pub(crate) bound: Bound,
+    /// What a row is read into on its way.
+    pub(crate) row: Row,
+}
+object!(shmirror_binding, 8, "shmirror_binding");
+
+/// The members, and the rows that they know.
+pub(crate) struct Bound {
     pub(crate) members: Vec<Member>,
     /// Bytes that a struct must have at least.
     pub(crate) size: usize,
     /// The form of rows whose columns the members know.
     pub(crate) form: Form,
-    /// What a row is read into on its way.
-    pub(crate) row: Row,
     pub(crate) staged: Vec<Staged>,
 }
-object!(shmirror_binding, 8, "shmirror_binding");
 
 /// A binding of columns to members; it copies what it is given. The columns are looked for when the
 /// first row is read. Close it with shmirror_binding_close(). SHMIRROR_BAD_ARGUMENT: a type that is
@@ -107,11 +112,11 @@ unsafe fn bind(fields: &[shmirror_field]) -> Result<shmirror_binding, Failure> {
     let members: Result<Vec<Member>, Failure> =
         fields.iter().enumerate().map(|(i, field)| unsafe { Member::new(i, field) }).collect();
     let members = members?;
-    Ok(shmirror_binding {
+    let bound = Bound {
         size: members.iter().map(Member::end).max().unwrap_or(0),
         staged: Vec::with_capacity(members.len()),
         members,
         form: Row::default().form(),
-        row: Row::default(),
-    })
+    };
+    Ok(shmirror_binding { bound, row: Row::default() })
 }

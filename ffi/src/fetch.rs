@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use shmirror::{IntoKey, RowRef, ValueRef};
 
 use crate::argument;
-use crate::binding::shmirror_binding;
+use crate::binding::{Bound, shmirror_binding};
 use crate::call::{Outcome, call};
 use crate::error::Failure;
 use crate::handle;
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn shmirror_row_fetch(
     // SAFETY: as the prologue says of handles and buffers.
     call(|| unsafe {
         let row = handle::get(row)?.row.as_ref();
-        fill(handle::get_mut(binding)?, row, out, out_size)
+        fill(&mut handle::get_mut(binding)?.bound, row, out, out_size)
     })
 }
 
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn shmirror_rows_fetch(
     // SAFETY: as the prologue says of handles and buffers.
     call(|| unsafe {
         let row = rows::at(&handle::get(rows)?.rows, index)?;
-        fill(handle::get_mut(binding)?, row, out, out_size)
+        fill(&mut handle::get_mut(binding)?.bound, row, out, out_size)
     })
 }
 
@@ -114,15 +114,9 @@ unsafe fn fetch<K: IntoKey>(
     // SAFETY: the caller's.
     unsafe {
         let table = &handle::get(table)?.table;
-        let binding = handle::get_mut(binding)?;
-        // The row leaves its place while the binding is used, which costs two words.
-        let mut row = std::mem::take(&mut binding.row);
-        let done = match table.read(key, &mut row) {
-            Ok(there) => found(there).and_then(|()| fill(binding, row.as_ref(), out, out_size)),
-            Err(error) => Err(error.into()),
-        };
-        binding.row = row;
-        done
+        let shmirror_binding { bound, row } = handle::get_mut(binding)?;
+        found(table.read(key, row)?)?;
+        fill(bound, row.as_ref(), out, out_size)
     }
 }
 
@@ -131,25 +125,20 @@ unsafe fn fetch<K: IntoKey>(
 /// # Safety
 /// `out` is NULL or `out_size` bytes at it may be written.
 #[inline]
-unsafe fn fill(
-    binding: &mut shmirror_binding,
-    row: RowRef<'_>,
-    out: *mut c_void,
-    out_size: usize,
-) -> Outcome {
+unsafe fn fill(bound: &mut Bound, row: RowRef<'_>, out: *mut c_void, out_size: usize) -> Outcome {
     argument::present(out, "out")?;
-    if out_size < binding.size {
-        return Err(short(binding.size, out_size));
+    if out_size < bound.size {
+        return Err(short(bound.size, out_size));
     }
-    if binding.form != row.form() {
-        find(binding, row)?;
+    if bound.form != row.form() {
+        find(bound, row)?;
     }
-    binding.staged.clear();
-    for member in &binding.members {
-        binding.staged.push(member.stage(row)?);
+    bound.staged.clear();
+    for member in &bound.members {
+        bound.staged.push(member.stage(row)?);
     }
-    for (member, staged) in binding.members.iter().zip(&binding.staged) {
-        // SAFETY: the caller's; the members end before `binding.size`, and what is staged is of this
+    for (member, staged) in bound.members.iter().zip(&bound.staged) {
+        // SAFETY: the caller's; the members end before `bound.size`, and what is staged is of this
         // row, which is borrowed.
         unsafe { member.write(staged, out.cast()) };
     }
@@ -159,13 +148,13 @@ unsafe fn fill(
 /// Looks for the columns in rows of another form.
 #[cold]
 #[inline(never)]
-fn find(binding: &mut shmirror_binding, row: RowRef<'_>) -> Outcome {
+fn find(bound: &mut Bound, row: RowRef<'_>) -> Outcome {
     // Until all are found the members are of no form.
-    binding.form = shmirror::Row::default().form();
-    for member in &mut binding.members {
+    bound.form = shmirror::Row::default().form();
+    for member in &mut bound.members {
         member.find(row.form())?;
     }
-    binding.form = row.form();
+    bound.form = row.form();
     Ok(())
 }
 

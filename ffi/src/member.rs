@@ -114,6 +114,19 @@ impl Member {
     /// The row's value for the member, where it fits.
     #[inline]
     pub(crate) fn stage(&self, row: RowRef<'_>) -> Result<Staged, Failure> {
+        let word = match self.kind {
+            SHMIRROR_FIELD_I64 => row.integer_at(self.index).map(i64::to_le_bytes),
+            SHMIRROR_FIELD_F64 => row.real_at(self.index).map(f64::to_le_bytes),
+            _ => None,
+        };
+        match word {
+            Some(word) => Ok(Staged::Word(word)),
+            None => self.stage_any(row),
+        }
+    }
+
+    /// The same, of any type.
+    fn stage_any(&self, row: RowRef<'_>) -> Result<Staged, Failure> {
         let found = value(row, self.index)?;
         if found == ValueRef::Null && self.kind != SHMIRROR_FIELD_VALUE {
             return if self.null_offset == NOWHERE {

@@ -180,6 +180,18 @@ impl<'a> RowRef<'a> {
         })
     }
 
+    /// The INTEGER of the column at this index, where it holds one; the shortest way to it.
+    #[inline]
+    pub fn integer_at(&self, index: usize) -> Option<i64> {
+        self.image.integer(index)
+    }
+
+    /// The REAL of the column at this index, where it holds one; the shortest way to it.
+    #[inline]
+    pub fn real_at(&self, index: usize) -> Option<f64> {
+        self.image.real(index)
+    }
+
     /// The value of the column of this name, of whatever class it is.
     ///
     /// # Errors
@@ -284,6 +296,8 @@ pub(crate) mod tests {
         assert_eq!(row.get::<i64>("ID").unwrap(), 7);
         assert_eq!(row.get::<&str>("name").unwrap(), "Überhitzer");
         assert_eq!(row.get_at::<f64>(2).unwrap(), 1.25);
+        assert_eq!((row.as_ref().integer_at(0), row.as_ref().real_at(0)), (Some(7), None));
+        assert_eq!((row.as_ref().integer_at(2), row.as_ref().real_at(2)), (None, Some(1.25)));
         assert_eq!(row.get::<Option<String>>("note").unwrap(), None);
         assert_eq!(row.get::<Vec<u8>>("raw").unwrap(), [1, 0xFE]);
         assert_eq!((row.revision(), row.key()), (9, vec![Value::Integer(7)]));

@@ -205,6 +205,28 @@ impl<'a> ImageRef<'a> {
         })
     }
 
+    /// The integer of a column, where it holds one; the shortest way to it.
+    #[inline]
+    pub fn integer(&self, index: usize) -> Option<i64> {
+        self.cell(index, StorageClass::Integer).map(|bits| bits as i64)
+    }
+
+    /// The double of a column, where it holds one; the shortest way to it.
+    #[inline]
+    pub fn real(&self, index: usize) -> Option<f64> {
+        self.cell(index, StorageClass::Real).map(f64::from_bits)
+    }
+
+    #[inline]
+    fn cell(&self, index: usize, class: StorageClass) -> Option<u64> {
+        if index >= self.columns {
+            return None;
+        }
+        let tag = self.words.get(index / 16)? >> (4 * (index % 16)) & 0xF;
+        let cell = self.words.get(tag_words(self.columns) + index)?;
+        (tag == class as u64).then_some(*cell)
+    }
+
     fn var(&self, index: usize, cell: u64) -> Result<&'a [u8], ImageError> {
         let (offset, length) = ((cell & 0xFFFF_FFFF) as usize, (cell >> 32) as usize);
         let words = &self.words[head_words(self.columns)..];
@@ -261,7 +283,15 @@ mod tests {
         ) {
             if let Ok(image) = ImageRef::new(columns, var_bytes, &words) {
                 for i in 0..columns + 1 {
-                    let _ = image.get(i);
+                    let value = image.get(i);
+                    prop_assert_eq!(
+                        (image.integer(i), image.real(i).map(f64::to_bits)),
+                        match value {
+                            Ok(ValueRef::Integer(v)) => (Some(v), None),
+                            Ok(ValueRef::Real(v)) => (None, Some(v.to_bits())),
+                            _ => (None, None),
+                        }
+                    );
                 }
             }
         }
