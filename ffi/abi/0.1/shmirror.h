@@ -667,6 +667,12 @@ typedef enum {
      * SHMIRROR_TYPE_MISMATCH where it has less.
      */
     SHMIRROR_FIELD_BYTES = 9,
+    /**
+     * shmirror_value: of any class, and NULL as one. Its text or bytes stay where they are: in the row
+     * of shmirror_row_fetch(), the rows of shmirror_rows_fetch(), until those are filled again or
+     * closed; of shmirror_table_fetch() in the binding, until it is used again or closed.
+     */
+    SHMIRROR_FIELD_VALUE = 10,
 } shmirror_field_type;
 
 /**
@@ -1651,7 +1657,7 @@ shmirror_status shmirror_row_type(const shmirror_row *row, size_t index, int32_t
 /**
  * The value at `index` as an integer: an INTEGER, or a REAL that is one. SHMIRROR_NULL_VALUE;
  * SHMIRROR_TYPE_MISMATCH: it does not convert without loss; SHMIRROR_UNKNOWN_COLUMN: there is no such
- * index. Costs about a nanosecond, as all of these getters do.
+ * index. A few nanoseconds, as all of these getters.
  */
 shmirror_status shmirror_row_i64(const shmirror_row *row,
                                  size_t index,
