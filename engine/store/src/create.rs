@@ -14,7 +14,7 @@ use crate::error::{StoreError, io, sqlite};
 use crate::format::{
     APPLICATION_ID, FORMAT, META_CATALOGUE, META_INSTANCE, PAGE_BYTES, SCHEMA, set_meta,
 };
-use crate::keys::{KeyProvider, new_data_key};
+use crate::keys::{KeyProvider, new_data_key, open_data_key};
 use crate::seal::{Algorithm, Identity, Kind, Opener, Sealer};
 use crate::state::State;
 
@@ -31,7 +31,7 @@ pub(crate) fn create(
         provider.create()?;
     }
     let fresh = dir.join(FRESH_FILE);
-    let built = build(&fresh, provider, algorithm).and_then(|()| {
+    let built = build(&fresh, &dir.join(STORE_FILE), provider, algorithm).and_then(|()| {
         let making = io(&fresh, "making a new store");
         File::open(&fresh).and_then(|f| f.sync_all()).map_err(&making)?;
         let path = dir.join(STORE_FILE);
@@ -43,13 +43,21 @@ pub(crate) fn create(
     built
 }
 
-fn build(path: &Path, provider: &dyn KeyProvider, algorithm: Algorithm) -> Result<(), StoreError> {
+/// Builds the store `named` at `path`.
+fn build(
+    path: &Path,
+    named: &Path,
+    provider: &dyn KeyProvider,
+    algorithm: Algorithm,
+) -> Result<(), StoreError> {
     let making = sqlite(path, "making a new store");
     let mut instance = [0u8; 16];
     getrandom::fill(&mut instance).map_err(StoreError::Random)?;
     let mut rows_key = [0u64; 2];
     getrandom::fill(rows_key.as_mut_bytes()).map_err(StoreError::Random)?;
-    let (keys, wrapped) = new_data_key(provider, &instance, 1, 1, algorithm)?;
+    let (keys, wrapped) = new_data_key(provider, named, &instance, 1, 1, algorithm)?;
+    // What seals need not be what opens: a public key can be that of another private one.
+    open_data_key(provider, named, &instance, 1, &wrapped)?;
     let mut sealer = Sealer::new(Opener { instance, file: Arc::from(path), keys: Arc::new(keys) });
 
     // Made here and not by SQLite, for its mode, which -wal and -shm take over.

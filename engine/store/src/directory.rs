@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store.db            the store; with store.db-wal and store.db-shm while it is open
-//! key                 the key file
+//! key                 the key file; or public.pem, private.pem
 //! lock                flock'd while a daemon has the directory; holds its pid
 //! shmirror.toml, log/ the daemon's
 //! ```
@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{StoreError, io};
+use crate::key::{PRIVATE_FILE, PUBLIC_FILE};
 
 /// Name of the store in its directory.
 pub const STORE_FILE: &str = "store.db";
@@ -80,8 +81,10 @@ fn foreign_names(dir: &Path) -> Result<Vec<String>, StoreError> {
     for entry in std::fs::read_dir(dir).map_err(&listing)? {
         let name = entry.map_err(&listing)?.file_name();
         let name = name.to_string_lossy();
-        let ours = [KEY_FILE, "key.new", LOCK_FILE, CONFIG_FILE, LOG_DIR, FRESH_FILE, "lost+found"];
-        if !ours.contains(&&*name) && !FRESH_REST.contains(&&*name) {
+        let key = name.strip_suffix(".new").unwrap_or(&name);
+        let ours = [LOCK_FILE, CONFIG_FILE, LOG_DIR, FRESH_FILE, "lost+found"];
+        let keys = [KEY_FILE, PUBLIC_FILE, PRIVATE_FILE];
+        if !ours.contains(&&*name) && !keys.contains(&key) && !FRESH_REST.contains(&&*name) {
             foreign.push(name.into_owned());
         }
     }

@@ -43,15 +43,50 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// There is a store, but no key to open it.
-    #[error(
-        "key file {} is missing; {} was sealed with it and opens with no other",
-        path.display(), store.display()
-    )]
+    #[error("{key} is missing; {} was sealed with it and opens with no other", store.display())]
     KeyMissing {
-        /// Where the key file should be.
-        path: PathBuf,
+        /// The key's place.
+        key: String,
         /// The store.
         store: PathBuf,
+    },
+    /// There is no key to wrap a data key with, and it can't be made here.
+    #[error("{key} is missing; expected {expected}")]
+    NoKey {
+        /// The key's place.
+        key: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// A key is there, but can't be used.
+    #[error("{key}: {what}")]
+    KeyUnusable {
+        /// The key's place.
+        key: String,
+        /// What was found and expected; nothing of the key itself.
+        what: String,
+    },
+    /// The passphrase is not the one.
+    #[error("wrong passphrase for {of}")]
+    PassphraseWrong {
+        /// The store, or the private key.
+        of: String,
+    },
+    /// Nobody gave a passphrase.
+    #[error("no passphrase for {of}: {what}")]
+    NoPassphrase {
+        /// The store, or the private key.
+        of: String,
+        /// Why not.
+        what: String,
+    },
+    /// A passphrase that is not taken, whatever it should open.
+    #[error("passphrase for {of}: {what}")]
+    PassphraseRefused {
+        /// The store, or the private key.
+        of: String,
+        /// What is wrong with it.
+        what: String,
     },
     /// Others may read the key file.
     #[error("key file {} has mode {found:04o}, expected 0600 or 0400", path.display())]

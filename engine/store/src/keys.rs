@@ -19,7 +19,7 @@ pub trait KeyProvider: Send {
     /// Where its key comes from, for messages.
     fn place(&self) -> String;
 
-    /// Whether its key is there. `store` is for messages.
+    /// Whether its key is there.
     ///
     /// # Errors
     /// It can't be told.
@@ -31,16 +31,17 @@ pub trait KeyProvider: Send {
     /// It can't be made; nothing half-made is left.
     fn create(&self) -> Result<(), StoreError>;
 
-    /// Wraps `text`.
+    /// Wraps `text`. `store` and `slot` are for messages.
     ///
     /// # Errors
     /// The key can't be had, or random bytes can't.
-    fn wrap(&self, text: &[u8]) -> Result<Vec<u8>, StoreError>;
+    fn wrap(&self, store: &Path, slot: u64, text: &[u8]) -> Result<Vec<u8>, StoreError>;
 
     /// Unwraps what `wrap` made. `store` and `slot` are for messages.
     ///
     /// # Errors
-    /// [`StoreError::KeyMissing`], [`StoreError::KeyWrong`], [`StoreError::BadSeal`] and the like.
+    /// [`StoreError::KeyMissing`], [`StoreError::KeyWrong`], [`StoreError::PassphraseWrong`],
+    /// [`StoreError::BadSeal`] and the like.
     fn unwrap(
         &self,
         store: &Path,
@@ -58,6 +59,7 @@ const SLOT_WORDS: usize = IDENTITY_WORDS + 1 + KEY_BYTES / 8;
 /// A new random data key, wrapped for key slot `slot`.
 pub(crate) fn new_data_key(
     provider: &dyn KeyProvider,
+    store: &Path,
     instance: &[u8; 16],
     slot: u64,
     key_id: u32,
@@ -69,7 +71,7 @@ pub(crate) fn new_data_key(
     head.copy_from_slice(&identity.words(instance));
     body[0] = u64::from(key_id) | u64::from(algorithm.id) << 32;
     getrandom::fill(body[1..].as_mut_bytes()).map_err(StoreError::Random)?;
-    let wrapped = provider.wrap(text.as_bytes())?;
+    let wrapped = provider.wrap(store, slot, text.as_bytes())?;
     let key = key_of(&text);
     Ok((KeyRing::new(key_id, algorithm.under(&key)), wrapped))
 }

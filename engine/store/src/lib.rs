@@ -45,7 +45,11 @@ pub use directory::{CONFIG_FILE, KEY_FILE, LOCK_FILE, LOG_DIR, STORE_FILE};
 pub use error::{Place, StoreError};
 pub use format::{APPLICATION_ID, FORMAT};
 pub use group::{GROUP_BYTES, Group};
-pub use key::{KeyFile, Providers};
+pub use key::{
+    Argon2Cost, CredentialKey, DEFAULT_CREDENTIAL, DEFAULT_VARIABLE, EnvironmentKey, KeyFile,
+    NoSource, PRIVATE_FILE, PUBLIC_FILE, Passphrase, PassphraseKey, PassphraseSource, Providers,
+    Question, RsaFiles, RsaPair,
+};
 pub use keys::KeyProvider;
 pub use reader::{History, LogReader};
 pub use row::StoredRow;

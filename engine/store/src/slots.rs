@@ -11,7 +11,7 @@ use crate::directory::{Lock, STORE_FILE, has_store};
 use crate::error::{StoreError, sqlite};
 use crate::examine::Examination;
 use crate::format::examine_header;
-use crate::keys::to_hex;
+use crate::key::Providers;
 
 /// The keys of a store, as it says itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl KeyStatus {
     fn read(conn: &Connection, path: &Path, served_by: Option<u32>) -> Result<Self, StoreError> {
         let slots = read_slots(conn, path)?.into_iter().map(|slot| SlotStatus {
             id: slot.id,
-            particulars: particulars(&slot),
+            particulars: Providers::particulars(&slot),
             provider: slot.provider,
         });
         let slots = slots.collect();
@@ -137,15 +137,4 @@ pub(crate) fn read_slots(conn: &Connection, path: &Path) -> Result<Vec<Slot>, St
         Ok(Slot { id: r.get::<_, i64>(0)? as u64, provider: r.get(1)?, wrapped: r.get(2)? })
     };
     slots.query_map([], row).and_then(Iterator::collect).map_err(&reading)
-}
-
-fn particulars(slot: &Slot) -> Vec<(&'static str, String)> {
-    match (slot.provider.as_str(), slot.wrapped.first_chunk::<8>()) {
-        ("key-file", Some(id)) => {
-            let mut text = String::new();
-            to_hex(id, &mut text);
-            vec![("key_id", text)]
-        }
-        _ => vec![],
-    }
 }

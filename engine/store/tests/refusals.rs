@@ -41,8 +41,9 @@ fn a_missing_key_is_named_and_no_new_one_is_made() {
         let key = dir.path().join("key");
         std::fs::remove_file(&key).unwrap();
         match refused(dir.path()) {
-            StoreError::KeyMissing { path, store } => {
-                assert_eq!((path, store), (key, dir.path().join("store.db")), "{state}");
+            StoreError::KeyMissing { key: named, store } => {
+                let expected = format!("key file {}", key.display());
+                assert_eq!((named, store), (expected, dir.path().join("store.db")), "{state}");
             }
             other => panic!("{state}: {other}"),
         }
@@ -102,7 +103,7 @@ fn malformed_key_files_are_named_by_line() {
         assert!(matches!(error, StoreError::KeyFile { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{text:?}: {error}");
     }
-    for (bytes, expected) in [(vec![0xFF; 40], "UTF-8"), (vec![b'#'; 5_000], "5000 bytes")] {
+    for (bytes, expected) in [(vec![0xFF; 40], "UTF-8"), (vec![b'#'; 20_000], "20000 bytes")] {
         std::fs::write(&path, bytes).unwrap();
         let error = refused(dir.path());
         assert!(error.to_string().contains(expected), "{error}");

@@ -17,24 +17,20 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::directory::{publish_new, sync_parent};
-use crate::error::{Place, StoreError, io};
+use crate::error::{StoreError, io};
+use crate::key::wrapping::{ID_BYTES, Named};
 use crate::keys::{KeyProvider, from_hex, to_hex};
-use crate::seal::{self, Algorithm, BLOB_HEAD, KEY_BYTES, NONCE_BYTES, Parts, SealFault};
+use crate::seal::KEY_BYTES;
 
-/// What wraps data keys, whatever cipher these are for.
-const WRAPS: Algorithm = Algorithm::DEFAULT;
-const ID_BYTES: usize = 8;
-const LONGEST: u64 = 4_096;
+/// Name in key slots.
+pub const NAME: &str = "key-file";
+
+const LONGEST: u64 = 16_384;
 
 /// The provider whose key is in a file.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
-}
-
-struct Contents {
-    id: [u8; ID_BYTES],
-    key: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl KeyFile {
@@ -43,86 +39,124 @@ impl KeyFile {
         Self { path: path.into() }
     }
 
-    fn read(&self, store: &Path) -> Result<Contents, StoreError> {
-        let reading = io(&self.path, "reading the key file");
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let (path, store) = (self.path.clone(), store.to_path_buf());
-                return Err(StoreError::KeyMissing { path, store });
-            }
-            Err(e) => return Err(reading(e)),
+    fn read(&self) -> Result<Option<Named>, StoreError> {
+        let bad = |what| StoreError::KeyFile { path: self.path.clone(), what };
+        let Some(text) = read_secret(&self.path)? else { return Ok(None) };
+        let text = std::str::from_utf8(&text).map_err(|_| bad("it is not UTF-8".into()))?;
+        parse(text).map(Some).map_err(bad)
+    }
+}
+
+/// The contents of the file at `path`, which holds a secret; `None` where there is none.
+///
+/// # Errors
+/// [`StoreError::KeyMode`] where others may read it, [`StoreError::KeyFile`] where it is no file of a
+/// key's size, or the system's.
+pub(super) fn read_secret(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let reading = io(path, "reading the key file");
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(reading(e)),
+    };
+    let about = file.metadata().map_err(&reading)?;
+    let bad = |what| StoreError::KeyFile { path: path.to_path_buf(), what };
+    if !about.is_file() {
+        return Err(bad("it is no regular file".into()));
+    }
+    let mode = about.mode() & 0o7777;
+    if mode != 0o600 && mode != 0o400 {
+        return Err(StoreError::KeyMode { path: path.to_path_buf(), found: mode });
+    }
+    let text = read_whole(file).map_err(reading)?;
+    text.map(Some).ok_or_else(|| bad(format!("{} bytes, at most {LONGEST} expected", about.len())))
+}
+
+/// The contents of a small regular file, in one allocation that never grows, so that no copy of a key
+/// stays behind; `None` where it is none.
+pub(super) fn read_whole(file: File) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let about = file.metadata()?;
+    if !about.is_file() || about.len() > LONGEST {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
+    file.take(LONGEST).read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Writes `contents` to the new file `path` of this mode: under another name, synced, then put in
+/// place, so that a kill leaves nothing or all of it.
+pub(super) fn write_new(path: &Path, mode: u32, contents: &[u8]) -> Result<(), StoreError> {
+    let making = io(path, "making the key file");
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    match std::fs::remove_file(&fresh) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(making(e)),
+        _ => {}
+    }
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(mode).open(&fresh)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        publish_new(&fresh, path)?;
+        sync_parent(path)
+    })();
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&fresh); // the first error is the one to tell
+        making(e)
+    })
+}
+
+/// The key in the text of a key file.
+pub(super) fn parse(text: &str) -> Result<Named, String> {
+    let (mut version, mut id, mut key) = (None, None, None);
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let bad = |what: &str| format!("line {}: {what}", number + 1);
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(bad("expected NAME = VALUE"));
         };
-        let about = file.metadata().map_err(&reading)?;
-        if !about.is_file() {
-            return Err(self.bad("it is no regular file".into()));
-        }
-        let mode = about.mode() & 0o7777;
-        if mode != 0o600 && mode != 0o400 {
-            return Err(StoreError::KeyMode { path: self.path.clone(), found: mode });
-        }
-        if about.len() > LONGEST {
-            return Err(self.bad(format!("{} bytes, at most {LONGEST} expected", about.len())));
-        }
-        // One allocation that never grows, so that no copy of the key stays behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
-        file.take(LONGEST).read_to_end(&mut text).map_err(&reading)?;
-        let text = std::str::from_utf8(&text).map_err(|_| self.bad("it is not UTF-8".into()))?;
-        self.parse(text)
-    }
-
-    fn parse(&self, text: &str) -> Result<Contents, StoreError> {
-        let (mut version, mut id, mut key) = (None, None, None);
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let bad = |what: &str| self.bad(format!("line {}: {what}", number + 1));
-            let Some((name, value)) = line.split_once('=') else {
-                return Err(bad("expected NAME = VALUE"));
-            };
-            let value = value.trim();
-            let twice = match name.trim() {
-                "version" => version.replace(value.to_owned()).is_some(),
-                "id" => {
-                    let mut bytes = [0; ID_BYTES];
-                    if !from_hex(value, &mut bytes) {
-                        return Err(bad("id: expected 16 hexadecimal digits"));
-                    }
-                    id.replace(bytes).is_some()
+        let value = value.trim();
+        let twice = match name.trim() {
+            "version" => version.replace(value.to_owned()).is_some(),
+            "id" => {
+                let mut bytes = [0; ID_BYTES];
+                if !from_hex(value, &mut bytes) {
+                    return Err(bad("id: expected 16 hexadecimal digits"));
                 }
-                "key" => {
-                    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-                    if !from_hex(value, bytes.as_mut_slice()) {
-                        return Err(bad("key: expected 64 hexadecimal digits"));
-                    }
-                    key.replace(bytes).is_some()
-                }
-                _ => return Err(bad("unknown name, expected version, id or key")),
-            };
-            if twice {
-                return Err(bad("the second of its name"));
+                id.replace(bytes).is_some()
             }
+            "key" => {
+                let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+                if !from_hex(value, bytes.as_mut_slice()) {
+                    return Err(bad("key: expected 64 hexadecimal digits"));
+                }
+                key.replace(bytes).is_some()
+            }
+            _ => return Err(bad("unknown name, expected version, id or key")),
+        };
+        if twice {
+            return Err(bad("the second of its name"));
         }
-        match version.as_deref() {
-            Some("1") => {}
-            Some(other) => return Err(self.bad(format!("version {other}, expected 1"))),
-            None => return Err(self.bad("no version, expected version = 1".into())),
-        }
-        let id = id.ok_or_else(|| self.bad("no id".into()))?;
-        let key = key.ok_or_else(|| self.bad("no key".into()))?;
-        Ok(Contents { id, key })
     }
-
-    fn bad(&self, what: String) -> StoreError {
-        StoreError::KeyFile { path: self.path.clone(), what }
+    match version.as_deref() {
+        Some("1") => {}
+        Some(other) => return Err(format!("version {other}, expected 1")),
+        None => return Err("no version, expected version = 1".into()),
     }
+    let id = id.ok_or("no id")?;
+    let key = key.ok_or("no key")?;
+    Ok(Named { id, key })
 }
 
 impl KeyProvider for KeyFile {
     fn name(&self) -> &'static str {
-        "key-file"
+        NAME
     }
 
     fn place(&self) -> String {
@@ -133,7 +167,6 @@ impl KeyProvider for KeyFile {
         self.path.try_exists().map_err(io(&self.path, "looking for the key file"))
     }
 
-    /// Written under another name, synced, then put in place: a kill leaves no key or a whole one.
     fn create(&self) -> Result<(), StoreError> {
         let mut key = Zeroizing::new([0u8; KEY_BYTES]);
         let mut id = [0u8; ID_BYTES];
@@ -148,41 +181,13 @@ impl KeyProvider for KeyFile {
         text.push_str("\nkey = ");
         to_hex(key.as_slice(), &mut text);
         text.push('\n');
-
-        let making = io(&self.path, "making the key file");
-        let mut fresh = self.path.clone().into_os_string();
-        fresh.push(".new");
-        let fresh = PathBuf::from(fresh);
-        match std::fs::remove_file(&fresh) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(making(e)),
-            _ => {}
-        }
-        let written = (|| {
-            let mut options = OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(&fresh)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            publish_new(&fresh, &self.path)?;
-            sync_parent(&self.path)
-        })();
-        written.map_err(|e| {
-            let _ = std::fs::remove_file(&fresh); // the first error is the one to tell
-            making(e)
-        })
+        write_new(&self.path, 0o600, text.as_bytes())
     }
 
-    fn wrap(&self, text: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let contents = self.read(&self.path)?;
-        let mut nonce = [0u8; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(StoreError::Random)?;
-        let mut out = Vec::with_capacity(ID_BYTES + BLOB_HEAD + text.len());
-        out.extend_from_slice(&contents.id);
-        out.resize(ID_BYTES + BLOB_HEAD, 0);
-        out.extend_from_slice(text); // sealed in place, so no plaintext stays behind
-        let cipher = WRAPS.under(&contents.key);
-        seal::seal_in_place(cipher.as_ref(), 0, &nonce, &mut out[ID_BYTES..])
-            .map_err(|fault| self.bad(fault.to_string()))?;
-        Ok(out)
+    fn wrap(&self, store: &Path, slot: u64, text: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let expected = "a key file".into();
+        let missing = || StoreError::NoKey { key: self.place(), expected };
+        self.read()?.ok_or_else(missing)?.wrap(store, slot, text)
     }
 
     fn unwrap(
@@ -191,30 +196,7 @@ impl KeyProvider for KeyFile {
         slot: u64,
         wrapped: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let contents = self.read(store)?;
-        let place = Place::KeySlot { id: slot };
-        let bad = |fault| StoreError::BadSeal { file: store.to_path_buf(), place, fault };
-        let Some((id, blob)) = wrapped.split_first_chunk::<ID_BYTES>() else {
-            return Err(bad(SealFault::Short { found: wrapped.len(), expected: ID_BYTES }));
-        };
-        if *id != contents.id {
-            let (mut found, mut expected) = (String::new(), String::new());
-            to_hex(&contents.id, &mut found);
-            to_hex(id, &mut expected);
-            let (store, key) = (store.to_path_buf(), self.place());
-            return Err(StoreError::KeyWrong { store, key, found, expected });
-        }
-        let parts = Parts::of(blob).map_err(bad)?;
-        if parts.cipher != WRAPS.id {
-            let (found, expected) = (parts.cipher, WRAPS.id);
-            return Err(bad(SealFault::OtherCipher { found, expected }));
-        }
-        if parts.key_id != 0 {
-            return Err(bad(SealFault::Key { found: parts.key_id, known: "0".into() }));
-        }
-        let mut text = Zeroizing::new(parts.text.to_vec());
-        let cipher = WRAPS.under(&contents.key);
-        cipher.open(parts.nonce, parts.tag, &mut text).map_err(bad)?;
-        Ok(text)
+        let missing = || StoreError::KeyMissing { key: self.place(), store: store.to_path_buf() };
+        self.read()?.ok_or_else(missing)?.unwrap(self.place(), store, slot, wrapped)
     }
 }

@@ -1,11 +1,23 @@
 //! The key providers there are, and the choice among them: a new store gets the first, a store that is
 //! there is opened by the one that its key slots name.
 
+mod ask;
+mod credential;
+mod environment;
 mod file;
+mod passphrase;
+mod pem;
+mod rsa;
+mod wrapping;
 
 use std::path::Path;
 
+pub use ask::{NoSource, Passphrase, PassphraseSource, Question};
+pub use credential::{CredentialKey, DEFAULT_CREDENTIAL};
+pub use environment::{DEFAULT_VARIABLE, EnvironmentKey};
 pub use file::KeyFile;
+pub use passphrase::{Argon2Cost, PassphraseKey};
+pub use rsa::{PRIVATE_FILE, PUBLIC_FILE, RsaFiles, RsaPair};
 
 use crate::error::StoreError;
 use crate::keys::KeyProvider;
@@ -32,6 +44,28 @@ impl Providers {
     /// The one for a new store.
     pub fn first(&self) -> &dyn KeyProvider {
         self.all[0].as_ref() // `new` puts one in, nothing takes one
+    }
+
+    /// What a slot says of the key that wrapped it, without that key: names and values.
+    pub(crate) fn particulars(slot: &Slot) -> Vec<(&'static str, String)> {
+        let wrapped = slot.wrapped.as_slice();
+        let id = || Some(vec![("key_id", wrapping::hex(wrapped.first_chunk::<8>()?))]);
+        let said = match slot.provider.as_str() {
+            file::NAME | environment::NAME | credential::NAME => id(),
+            passphrase::NAME => passphrase::cost_of(wrapped).map(|cost| {
+                vec![
+                    ("derivation", "Argon2id".into()),
+                    ("memory_kib", cost.memory_kib.to_string()),
+                    ("passes", cost.passes.to_string()),
+                    ("lanes", cost.lanes.to_string()),
+                ]
+            }),
+            rsa::NAME => rsa::named_in(wrapped).map(|(bits, fingerprint)| {
+                vec![("bits", bits.to_string()), ("public_key_sha256", fingerprint)]
+            }),
+            _ => None,
+        };
+        said.unwrap_or_default()
     }
 
     /// The one that wrapped these slots, all of which are of one provider.
