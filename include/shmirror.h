@@ -1489,8 +1489,8 @@ shmirror_status shmirror_options_program(shmirror_options *options,
 shmirror_status shmirror_options_attach_timeout(shmirror_options *options, uint64_t timeout_ns);
 
 /**
- * The path of the control socket that these options mean. SHMIRROR_INSTANCE_NAME,
- * SHMIRROR_SOCKET_PATH_TOO_LONG, SHMIRROR_SHORT_BUFFER.
+ * The path of the control socket that the options mean (NULL: the default ones).
+ * SHMIRROR_INSTANCE_NAME, SHMIRROR_SOCKET_PATH_TOO_LONG, SHMIRROR_SHORT_BUFFER.
  */
 shmirror_status shmirror_options_socket_path(const shmirror_options *options,
                                              char *buffer,

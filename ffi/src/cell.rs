@@ -61,7 +61,7 @@ pub unsafe extern "C" fn shmirror_cell_i64(
     value: *mut i64,
 ) -> shmirror_status {
     // SAFETY: as the prologue says of handles and out parameters.
-    call(|| unsafe { read(cell, value, Cell::i64) })
+    call(|| unsafe { read(cell, value, "value", Cell::i64) })
 }
 
 /// The value as a double: a REAL, or an INTEGER that a double holds exactly. Cost and statuses as for
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn shmirror_cell_f64(
     value: *mut f64,
 ) -> shmirror_status {
     // SAFETY: as the prologue says of handles and out parameters.
-    call(|| unsafe { read(cell, value, Cell::f64) })
+    call(|| unsafe { read(cell, value, "value", Cell::f64) })
 }
 
 /// The value as a truth: 0 or 1. Cost and statuses as for shmirror_cell_i64().
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn shmirror_cell_bool(
     value: *mut bool,
 ) -> shmirror_status {
     // SAFETY: as the prologue says of handles and out parameters.
-    call(|| unsafe { read(cell, value, Cell::bool) })
+    call(|| unsafe { read(cell, value, "value", Cell::bool) })
 }
 
 /// Whether the value is NULL. Cost and statuses as for shmirror_cell_i64().
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn shmirror_cell_is_null(
     is_null: *mut bool,
 ) -> shmirror_status {
     // SAFETY: as the prologue says of handles and out parameters.
-    call(|| unsafe { read(cell, is_null, Cell::is_null) })
+    call(|| unsafe { read(cell, is_null, "is_null", Cell::is_null) })
 }
 
 /// Copies the value's TEXT and a NUL into the caller's buffer. SHMIRROR_SHORT_BUFFER; else statuses as
@@ -155,13 +155,14 @@ pub unsafe extern "C" fn shmirror_cell_refresh(cell: *const shmirror_cell) -> sh
 unsafe fn read<T>(
     cell: *const shmirror_cell,
     out: *mut T,
+    name: &str,
     load: impl FnOnce(&Cell) -> Result<T, CellError>,
 ) -> Outcome {
     // SAFETY: the caller's.
     unsafe {
         let cell = &handle::get(cell)?.cell;
         let value = load(cell).map_err(|error| failed(cell, error))?;
-        argument::write(out, value, "value")
+        argument::write(out, value, name)
     }
 }
 

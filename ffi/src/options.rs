@@ -91,8 +91,8 @@ pub unsafe extern "C" fn shmirror_options_attach_timeout(
     call(|| unsafe { change(options, |o| o.attach_timeout(argument::timeout(timeout_ns))) })
 }
 
-/// The path of the control socket that these options mean. SHMIRROR_INSTANCE_NAME,
-/// SHMIRROR_SOCKET_PATH_TOO_LONG, SHMIRROR_SHORT_BUFFER.
+/// The path of the control socket that the options mean (NULL: the default ones).
+/// SHMIRROR_INSTANCE_NAME, SHMIRROR_SOCKET_PATH_TOO_LONG, SHMIRROR_SHORT_BUFFER.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_options_socket_path(
     options: *const shmirror_options,

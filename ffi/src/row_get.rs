@@ -160,7 +160,7 @@ pub unsafe extern "C" fn shmirror_row_value(
 ) -> shmirror_status {
     // SAFETY: as the prologue says of handles and out parameters.
     call(|| unsafe {
-        argument::write(out, value(handle::get(row)?.row.as_ref(), index)?.into(), "value")
+        argument::write(out, value(handle::get(row)?.row.as_ref(), index)?.into(), "out")
     })
 }
 

@@ -11,6 +11,7 @@ use shmirror::{IntoKey, Value, ValueRef};
 
 use crate::argument::{array, no_enumerator, out_of_range, sized_text};
 use crate::error::Failure;
+use crate::status::shmirror_status::SHMIRROR_BAD_ARGUMENT;
 
 /// The storage class of a value. Arguments and members that hold one are of type int32_t.
 #[repr(C)]
@@ -214,7 +215,10 @@ impl<'a> CheckedKey<'a> {
         count: usize,
     ) -> Result<impl Iterator<Item = Self> + Clone, Failure> {
         if !(1..=KEY_COLUMNS).contains(&key_size) {
-            return Err(out_of_range("key_size", key_size as u64, KEY_COLUMNS as u64));
+            return Err(Failure::argument(
+                SHMIRROR_BAD_ARGUMENT,
+                format!("argument key_size: found {key_size}, expected 1 to {KEY_COLUMNS}"),
+            ));
         }
         let all = count.saturating_mul(key_size);
         // SAFETY: the caller's.
