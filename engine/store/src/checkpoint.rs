@@ -20,6 +20,7 @@ use shmirror_shm::record::{Operation, RecordRef};
 
 use crate::error::{Place, StoreError, sqlite};
 use crate::group::{LOG_COLUMNS, LogGroup};
+use crate::plain::Plain;
 use crate::row::{self, ROW_COLUMNS};
 use crate::seal::{IDENTITY_WORDS, Opener};
 use crate::state::State;
@@ -108,7 +109,7 @@ pub(crate) struct Walk {
     last: u64,
     sealed_bytes: u64,
     /// The opened plaintext.
-    buffer: Vec<u64>,
+    buffer: Plain,
     /// Word of the next record in it.
     at: usize,
 }
@@ -210,7 +211,8 @@ impl Store {
             let mut select = conn.prepare_cached(&sql).map_err(&failed)?;
             let limit = i64::try_from(max_rows).unwrap_or(i64::MAX);
             let mut found = select.query((from as i64, limit)).map_err(&failed)?;
-            let (mut buffer, mut orphans, mut looked, mut last) = (vec![], vec![], 0, from);
+            let (mut buffer, mut orphans) = (Plain::default(), vec![]);
+            let (mut looked, mut last) = (0, from);
             while let Some(found) = found.next().map_err(&failed)? {
                 let stored = row::open(found, &sealer.opener, &mut buffer)?;
                 looked += 1;
@@ -249,7 +251,7 @@ impl Walk {
             let file = opener.file.to_path_buf();
             return Err(StoreError::Hole { file, expected: first, found: 0 });
         };
-        let mut buffer = Vec::new();
+        let mut buffer = Plain::default();
         let group = LogGroup::open(found, opener, &mut buffer)?;
         let (last, sealed_bytes) = (group.last, group.sealed_bytes);
         Ok(Self { first, last, sealed_bytes, buffer, at: IDENTITY_WORDS + 1 })

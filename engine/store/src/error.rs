@@ -226,6 +226,17 @@ pub enum StoreError {
         /// SQLite's error.
         source: Box<rusqlite::Error>,
     },
+    /// A rotation is under way already.
+    #[error(
+        "{}: a rotation from data key {} to {} is under way, {} % done",
+        file.display(), rotation.from, rotation.to, rotation.percent
+    )]
+    Rotating {
+        /// The store.
+        file: PathBuf,
+        /// How far it is.
+        rotation: Box<crate::rotate::Rotation>,
+    },
     /// The catalogue could not be archived.
     #[error("catalogue: {0}")]
     Archive(String),

@@ -12,10 +12,11 @@ use rusqlite::{Connection, OpenFlags};
 use shmirror_shm::catalogue::Catalogue;
 
 use crate::error::{Place, StoreError, sqlite};
-use crate::format::{META_CATALOGUE, META_INSTANCE, examine_header, meta};
+use crate::format::{META_CATALOGUE, META_INSTANCE, META_STATE, examine_header, meta};
 use crate::key::Providers;
 use crate::keys::{KeyProvider, open_data_key};
-use crate::seal::Opener;
+use crate::plain::Plain;
+use crate::seal::{KeyRing, Opener, Parts};
 use crate::slots::{Slot, read_slots};
 use crate::state::State;
 
@@ -99,10 +100,33 @@ pub(crate) fn open_seals(
     };
     let slots = read_slots(conn, path)?;
     let provider = keys.take(path, &slots)?;
-    let Slot { id, wrapped, .. } = &slots[0]; // `take` refuses none
-    let keys = open_data_key(provider.as_ref(), path, &instance, *id, wrapped)?;
-    let opener = Opener { instance, file: Arc::from(path), keys: Arc::new(keys) };
+    // One, or two while a rotation is under way; `take` refuses none.
+    let mut ring: Option<KeyRing> = None;
+    for Slot { id, wrapped, .. } in &slots {
+        let key = open_data_key(provider.as_ref(), path, &instance, *id, wrapped)?.in_slot(*id);
+        match &ring {
+            None => ring = Some(key),
+            Some(ring) if ring.add(key) => {}
+            Some(_) => {
+                let what = format!("key_slot, id {id}: its data key has the number of another");
+                return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+            }
+        }
+    }
+    let Some(ring) = ring else {
+        let what = "it has no key slot".into();
+        return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+    };
+    let opener = Opener { instance, file: Arc::from(path), keys: Arc::new(ring) };
     let state = State::read(conn, &opener)?;
+    // The newest key seals the state from its first transaction on: a state of an older one was put
+    // back from before.
+    let sealed = meta(conn, path, META_STATE)?;
+    let (found, expected) = (Parts::of(&sealed).map(|p| p.key_id), opener.keys.current().number);
+    if found.as_ref().ok() != Some(&expected) {
+        let what = format!("meta, state: not sealed with data key {expected}, the newest there is");
+        return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+    }
     Ok((opener, state, provider))
 }
 
@@ -118,7 +142,7 @@ pub(crate) fn read_catalogue(
 ) -> Result<Catalogue, StoreError> {
     use zerocopy::IntoBytes;
     let blob = meta(conn, &opener.file, META_CATALOGUE)?;
-    let mut buffer = Vec::new();
+    let mut buffer = Plain::default();
     let opened = opener.open(Place::Catalogue, Some(revision), &blob, &mut buffer)?;
     let archive = opened
         .body

@@ -9,6 +9,7 @@ use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::record::{FLAG_ELIDED, RecordKind, RecordRef, records};
 
 use crate::error::{Place, StoreError, sqlite};
+use crate::plain::Plain;
 use crate::seal::Opener;
 
 /// Longest body of a group, in bytes: SQLite takes values of at most 10^9 bytes.
@@ -131,11 +132,7 @@ pub(crate) const LOG_COLUMNS: &str = "first_revision, last_revision, at, sealed"
 
 impl<'b> LogGroup<'b> {
     /// Opens the group in a row of [`LOG_COLUMNS`], into `buffer`.
-    pub fn open(
-        row: &Row<'_>,
-        opener: &Opener,
-        buffer: &'b mut Vec<u64>,
-    ) -> Result<Self, StoreError> {
+    pub fn open(row: &Row<'_>, opener: &Opener, buffer: &'b mut Plain) -> Result<Self, StoreError> {
         let reading = sqlite(&opener.file, "reading commit_log");
         let first: i64 = row.get(0).map_err(&reading)?;
         let last: i64 = row.get(1).map_err(&reading)?;

@@ -1,14 +1,18 @@
 //! The writer's SQLite connection once the store was found good: transactions and their durability.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{StoreError, sqlite};
 use crate::format::PAGE_BYTES;
 use crate::store::Synchronous;
 use crate::wal::{WAL_SOFT, WalMover};
+
+/// How long another connection's lock is waited for: rusqlite's own default.
+const BUSY_MS: u64 = 5_000;
 
 /// The writer's connection.
 pub(crate) struct Live {
@@ -81,6 +85,45 @@ impl Live {
             let _ = run("ROLLBACK"); // tried again before the next transaction
         }
         done
+    }
+
+    /// As [`Live::transaction`], durable whatever the store's level is, and with zeros in the place of
+    /// everything that it deletes.
+    pub fn overwriting<T>(
+        &mut self,
+        path: &Path,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let failed = sqlite(path, doing);
+        let set = |conn: &Connection, on| conn.pragma_update(None, "secure_delete", on);
+        set(&self.conn, true).map_err(&failed)?;
+        let done = self.transaction(path, doing, Synchronous::Full, work);
+        let reset = set(&self.conn, false).map_err(&failed);
+        // What was committed stays so: that later deletions cost more is no failure of it.
+        done.inspect(|_| drop(reset))
+    }
+
+    /// Whether the write-ahead log is long and being moved into the file: what can wait for that
+    /// should, or a commit would have to do it.
+    pub fn wal_lags(&self) -> bool {
+        self.mover.lags()
+    }
+
+    /// Moves the whole write-ahead log into the file and makes it empty. `false` where a reader is in
+    /// the way; nothing is waited for.
+    pub fn empty_wal(&mut self, path: &Path) -> Result<bool, StoreError> {
+        let failed = sqlite(path, "emptying the write-ahead log");
+        let wait = |ms| self.conn.busy_timeout(Duration::from_millis(ms));
+        wait(0).map_err(&failed)?;
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = self.conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        wait(BUSY_MS).map_err(&failed)?;
+        match busy {
+            Ok(busy) => Ok(busy == 0),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     pub fn close(self, path: &Path) -> Result<(), StoreError> {

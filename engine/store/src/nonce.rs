@@ -33,18 +33,45 @@ impl NonceSource {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
-    #[test]
-    fn nonces_are_unique_over_many_batches() {
-        let mut source = NonceSource::new();
-        let mut seen = HashSet::new();
-        for _ in 0..300_000 {
-            let nonce = source.next().unwrap();
-            assert_ne!(nonce, [0; NONCE_BYTES]);
-            assert!(seen.insert(nonce), "{nonce:?} came twice");
+    const DRAWS: usize = 10_000_000;
+
+    /// Draws `draws` nonces; the first that came before, if one did. Compared by their first 8 bytes,
+    /// of which two among ten million are the same with a probability of 3 in a million.
+    fn repeats(draws: usize, mut next: impl FnMut() -> [u8; NONCE_BYTES]) -> Option<usize> {
+        let mut seen = vec![0u64; 1 << 24];
+        for draw in 0..draws {
+            let nonce = next();
+            let prefix = u64::from_le_bytes(*nonce.first_chunk().unwrap());
+            let mut at = (prefix >> 40) as usize;
+            while seen[at] != 0 {
+                if seen[at] == prefix {
+                    return Some(draw);
+                }
+                at = (at + 1) % seen.len();
+            }
+            seen[at] = prefix;
         }
+        None
+    }
+
+    #[test]
+    fn ten_million_nonces_do_not_repeat() {
+        let mut source = NonceSource::new();
+        assert_eq!(repeats(DRAWS, || source.next().unwrap()), None);
+    }
+
+    #[test]
+    fn one_that_repeats_is_found() {
+        let (mut source, mut drawn) = (NonceSource::new(), 0);
+        let mut first = None;
+        let next = || {
+            drawn += 1;
+            let nonce = source.next().unwrap();
+            let first = *first.get_or_insert(nonce);
+            if drawn == 50_000 { first } else { nonce }
+        };
+        assert_eq!(repeats(60_000, next), Some(49_999));
     }
 }

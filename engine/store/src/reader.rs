@@ -6,6 +6,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{StoreError, sqlite};
 use crate::group::{LOG_COLUMNS, LogGroup};
+use crate::plain::Plain;
+use crate::ring::Held;
 use crate::seal::Opener;
 use crate::state::State;
 
@@ -14,10 +16,11 @@ use crate::state::State;
 pub struct LogReader {
     pub(crate) conn: Connection,
     pub(crate) opener: Opener,
-    pub(crate) buffer: Vec<u64>,
+    pub(crate) buffer: Plain,
     pub(crate) tickets: Tickets,
-    /// A read transaction is held open, see [`LogReader::pin`].
+    /// A read transaction is held open, see [`LogReader::pin`], with the keys that it may need.
     pub(crate) pinned: bool,
+    pub(crate) held: Vec<Held>,
 }
 
 /// What of the log was looked through for tickets.
@@ -54,8 +57,8 @@ impl LogReader {
              PRAGMA busy_timeout = 5000;",
         )
         .map_err(&opening)?;
-        let (buffer, tickets) = (Vec::new(), Tickets::default());
-        Ok(Self { conn, opener, buffer, tickets, pinned: false })
+        let (buffer, tickets) = (Plain::default(), Tickets::default());
+        Ok(Self { conn, opener, buffer, tickets, pinned: false, held: vec![] })
     }
 
     /// Oldest revision in the log and newest committed revision.
@@ -63,8 +66,10 @@ impl LogReader {
     /// # Errors
     /// [`StoreError::BadSeal`], or SQLite's.
     pub fn span(&self) -> Result<(u64, u64), StoreError> {
-        let state = State::read(&self.conn, &self.opener)?;
-        Ok((state.log_first, state.newest))
+        reading(&self.conn, &self.opener, || {
+            let state = State::read(&self.conn, &self.opener)?;
+            Ok((state.log_first, state.newest))
+        })
     }
 
     /// Appends to `out` the records of revision `from` and later, in their order, whole
@@ -175,8 +180,17 @@ pub(crate) fn reading<T>(
         return work();
     }
     let failed = sqlite(&opener.file, "beginning to read");
+    // A rotation that ends meanwhile must not take a key away that this moment's seals need; one that
+    // begins before the moment is fixed, by the first read, brings one that they may need.
+    let before = opener.keys.hold();
     conn.execute_batch("BEGIN").map_err(&failed)?;
-    let done = work();
+    let fixed = conn
+        .prepare_cached("SELECT count(*) FROM key_slot")
+        .and_then(|mut look| look.query_row([], |row| row.get::<_, i64>(0)))
+        .map_err(&failed);
+    let after = opener.keys.hold();
+    let done = fixed.and_then(|_| work());
     let ended = conn.execute_batch("COMMIT").map_err(&failed);
+    drop((before, after));
     done.and_then(|value| ended.map(|()| value))
 }

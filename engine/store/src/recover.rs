@@ -16,6 +16,7 @@ use crate::checkpoint::DirtyRows;
 use crate::error::{Place, StoreError, sqlite};
 use crate::group::{LOG_COLUMNS, LogGroup};
 use crate::live::Live;
+use crate::plain::Plain;
 use crate::row::{self, ROW_COLUMNS, StoredRow};
 use crate::rowset::RowSet;
 use crate::seal::Opener;
@@ -147,7 +148,7 @@ pub(crate) fn visit_tail<E: From<StoreError>>(
     );
     let mut select = conn.prepare(&sql).map_err(&reading)?;
     let mut rows = select.query([state.checkpoint as i64]).map_err(&reading)?;
-    let (mut dirty, mut buffer, mut offsets) = (DirtyRows::default(), Vec::new(), Vec::new());
+    let (mut dirty, mut buffer, mut offsets) = (DirtyRows::default(), Plain::default(), vec![]);
     let mut expected = state.newest;
     while let Some(found) = rows.next().map_err(&reading)? {
         let group = LogGroup::open(found, opener, &mut buffer)?;
@@ -196,7 +197,7 @@ pub(crate) fn visit_rows<E: From<StoreError>>(
     let sql = format!("SELECT {ROW_COLUMNS} FROM row ORDER BY slot");
     let mut select = conn.prepare(&sql).map_err(&reading)?;
     let mut rows = select.query([]).map_err(&reading)?;
-    let mut buffer = Vec::new();
+    let mut buffer = Plain::default();
     let mut set = RowSet::empty(state.rows.key);
     while let Some(found) = rows.next().map_err(&reading)? {
         let stored = row::open(found, opener, &mut buffer)?;

@@ -12,6 +12,7 @@ use shmirror_shm::image::{ImageRef, head_words};
 use shmirror_shm::record::RecordRef;
 
 use crate::error::{Place, StoreError, sqlite};
+use crate::plain::Plain;
 use crate::seal::{Identity, Kind, Opener, Sealer};
 
 /// A row as it was committed last.
@@ -44,7 +45,7 @@ pub(crate) fn address(row: &Row<'_>, opener: &Opener) -> Result<(u64, u64), Stor
 pub(crate) fn open<'b>(
     row: &Row<'_>,
     opener: &Opener,
-    buffer: &'b mut Vec<u64>,
+    buffer: &'b mut Plain,
 ) -> Result<StoredRow<'b>, StoreError> {
     let (slot, revision) = address(row, opener)?;
     let place = Place::Row { slot };

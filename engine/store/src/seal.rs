@@ -15,12 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 use crate::error::{Place, StoreError};
 use crate::nonce::NonceSource;
+use crate::plain::Plain;
 
 pub use crate::cipher::{Algorithm, Cipher, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 pub use crate::identity::{IDENTITY_WORDS, Identity, Kind};
+pub(crate) use crate::ring::KeyRing;
 
 /// Bytes of a blob before its ciphertext.
 pub const BLOB_HEAD: usize = 8 + NONCE_BYTES + TAG_BYTES;
@@ -148,34 +151,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The data keys of a store, by their numbers. New seals are made with the last one.
-pub(crate) struct KeyRing {
-    keys: Vec<(u32, Box<dyn Cipher>)>,
-}
-
-impl KeyRing {
-    pub fn new(id: u32, cipher: Box<dyn Cipher>) -> Self {
-        Self { keys: vec![(id, cipher)] }
-    }
-
-    pub(crate) fn current(&self) -> (u32, &dyn Cipher) {
-        let (id, cipher) = &self.keys[self.keys.len() - 1]; // `new` puts one in, nothing takes one
-        (*id, cipher.as_ref())
-    }
-
-    fn find(&self, parts: &Parts<'_>) -> Result<&dyn Cipher, SealFault> {
-        let Some((_, cipher)) = self.keys.iter().find(|(id, _)| *id == parts.key_id) else {
-            let known: Vec<String> = self.keys.iter().map(|(id, _)| id.to_string()).collect();
-            return Err(SealFault::Key { found: parts.key_id, known: known.join(", ") });
-        };
-        if cipher.id() != parts.cipher {
-            let (found, expected) = (parts.cipher, cipher.id());
-            return Err(SealFault::OtherCipher { found, expected });
-        }
-        Ok(cipher.as_ref())
-    }
-}
-
 /// Opens the seals of one store. Cheap to clone; clones share the keys.
 #[derive(Clone)]
 pub(crate) struct Opener {
@@ -198,7 +173,7 @@ impl Opener {
         place: Place,
         revision: Option<u64>,
         blob: &[u8],
-        buffer: &'b mut Vec<u64>,
+        buffer: &'b mut Plain,
     ) -> Result<Opened<'b>, StoreError> {
         self.open_raw(place, revision, blob, buffer).map_err(|fault| self.bad(place, fault))
     }
@@ -208,18 +183,16 @@ impl Opener {
         place: Place,
         revision: Option<u64>,
         blob: &[u8],
-        buffer: &'b mut Vec<u64>,
+        buffer: &'b mut Plain,
     ) -> Result<Opened<'b>, SealFault> {
         let parts = Parts::of(blob)?;
-        let cipher = self.keys.find(&parts)?;
+        let key = self.keys.find(&parts)?;
         if !parts.text.len().is_multiple_of(8) {
             return Err(SealFault::Uneven { found: blob.len() });
         }
-        // No clearing first: every word is overwritten.
-        buffer.resize(parts.text.len() / 8, 0);
-        let text = buffer.as_mut_slice().as_mut_bytes();
+        let text = buffer.room(parts.text.len() / 8).as_mut_bytes();
         text.copy_from_slice(parts.text);
-        cipher.open(parts.nonce, parts.tag, text)?;
+        key.cipher.open(parts.nonce, parts.tag, text)?;
         let expected = BLOB_HEAD + 8 * IDENTITY_WORDS;
         let short = SealFault::Short { found: blob.len(), expected };
         let (head, body) = buffer.split_first_chunk::<IDENTITY_WORDS>().ok_or(short)?;
@@ -257,23 +230,40 @@ impl Sealer {
     }
 
     /// Puts into `out` the blob of `identity` and the parts of the body.
+    ///
+    /// The plaintext is put together in `out` and sealed where it lies, so `out` never holds any when
+    /// this returns, and never while it grows.
     pub fn seal(
         &mut self,
         identity: &Identity,
         body: &[&[u64]],
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let words: usize = body.iter().map(|part| part.len()).sum();
         out.clear();
+        self.seal_behind(identity, body, out)
+    }
+
+    /// As [`Sealer::seal`], behind the sealed values that `out` has.
+    pub fn seal_behind(
+        &mut self,
+        identity: &Identity,
+        body: &[&[u64]],
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let nonce = self.nonces.next()?;
+        let words: usize = body.iter().map(|part| part.len()).sum();
+        let begin = out.len();
         out.reserve(BLOB_HEAD + 8 * (IDENTITY_WORDS + words));
-        out.resize(BLOB_HEAD, 0);
+        out.resize(begin + BLOB_HEAD, 0);
         out.extend_from_slice(identity.words(&self.opener.instance).as_bytes());
         for part in body {
             out.extend_from_slice(part.as_bytes());
         }
-        let nonce = self.nonces.next()?;
-        let (key_id, cipher) = self.opener.keys.current();
-        seal_in_place(cipher, key_id, &nonce, out).map_err(|fault| {
+        let key = self.opener.keys.current();
+        let sealed = seal_in_place(key.cipher.as_ref(), key.number, &nonce, &mut out[begin..]);
+        sealed.map_err(|fault| {
+            out[begin..].zeroize();
+            out.truncate(begin);
             let place = match identity.kind {
                 Kind::Row => Place::Row { slot: identity.place },
                 Kind::Log => Place::Log { first: identity.place },

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cipher::ALGORITHMS;
 use crate::error::{Place, StoreError};
 use crate::keys::from_hex;
+use crate::plain::Plain;
 use crate::seal::*;
 
 fn hex<const N: usize>(text: &str) -> [u8; N] {
@@ -91,7 +92,8 @@ fn a_seal_opens_only_as_what_it_is() {
     sealer.seal(&row, &[&[5, 6], &[7]], &mut blob).unwrap();
     assert_eq!(blob.len(), BLOB_HEAD + 8 * (IDENTITY_WORDS + 3));
 
-    let mut buffer = vec![1; 50];
+    let mut buffer = Plain::default();
+    buffer.room(50).fill(1);
     let right = Place::Row { slot: 40 };
     let opened = opener(1, 1).open(right, Some(99), &blob, &mut buffer).unwrap();
     assert_eq!((opened.table, opened.revision, opened.body), (3, 99, &[5, 6, 7][..]));
@@ -100,7 +102,7 @@ fn a_seal_opens_only_as_what_it_is() {
         SealFault::Moved { field: found, .. } => assert_eq!(found, field),
         other => panic!("{other}"),
     };
-    let mut buffer = Vec::new();
+    let mut buffer = Plain::default();
     let mut open = |instance, place, revision| {
         opener(instance, 1).open(place, Some(revision), &blob, &mut buffer).map(|_| ())
     };
@@ -118,7 +120,7 @@ fn a_seal_opens_only_as_what_it_is() {
 fn every_single_bit_of_a_seal_counts() {
     let mut sealer = Sealer::new(opener(1, 1));
     let row = Identity { kind: Kind::Row, table: 3, place: 40, revision: 99 };
-    let (mut blob, mut buffer) = (Vec::new(), Vec::new());
+    let (mut blob, mut buffer) = (Vec::new(), Plain::default());
     sealer.seal(&row, &[&[5, 6, 7, 8]], &mut blob).unwrap();
     let place = Place::Row { slot: 40 };
     let opener = opener(1, 1);

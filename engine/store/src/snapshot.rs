@@ -10,6 +10,7 @@ use crate::checkpoint::DirtyRows;
 use crate::error::{Place, StoreError, sqlite};
 use crate::examine::read_catalogue;
 use crate::group::{LOG_COLUMNS, LogGroup};
+use crate::plain::Plain;
 use crate::reader::{LogReader, reading};
 use crate::recover::{check_ends, check_rows};
 use crate::row::{self, ROW_COLUMNS, StoredRow};
@@ -56,9 +57,11 @@ impl LogReader {
     /// [`StoreError::BadSeal`], or SQLite's.
     pub fn pin(&mut self) -> Result<u64, StoreError> {
         self.unpin()?;
+        self.held.push(self.opener.keys.hold());
         self.conn.execute_batch("BEGIN").map_err(sqlite(&self.opener.file, "beginning to read"))?;
         self.pinned = true;
         let state = State::read(&self.conn, &self.opener);
+        self.held.push(self.opener.keys.hold());
         if state.is_err() {
             self.unpin()?;
         }
@@ -70,11 +73,12 @@ impl LogReader {
     /// # Errors
     /// SQLite's.
     pub fn unpin(&mut self) -> Result<(), StoreError> {
+        let mut ended = Ok(());
         if std::mem::take(&mut self.pinned) && !self.conn.is_autocommit() {
-            let failed = sqlite(&self.opener.file, "ending to read");
-            self.conn.execute_batch("COMMIT").map_err(failed)?;
+            ended = self.conn.execute_batch("COMMIT");
         }
-        Ok(())
+        self.held.clear();
+        ended.map_err(sqlite(&self.opener.file, "ending to read"))
     }
 
     /// Opens every seal of the store as of the pinned moment, or of now, and calls `f` with each live
@@ -125,7 +129,7 @@ impl LogReader {
         let sql = format!("SELECT {LOG_COLUMNS} FROM commit_log ORDER BY first_revision DESC");
         let mut select = self.conn.prepare(&sql).map_err(&failed)?;
         let mut found = select.query([]).map_err(&failed)?;
-        let (mut dirty, mut buffer, mut offsets) = (DirtyRows::default(), vec![], vec![]);
+        let (mut dirty, mut buffer, mut offsets) = (DirtyRows::default(), Plain::default(), vec![]);
         let mut expected = state.newest;
         while let Some(row) = next(&mut found, report, &failed) {
             let group = match LogGroup::open(row, opener, &mut buffer) {
@@ -186,7 +190,7 @@ impl LogReader {
         let sql = format!("SELECT {ROW_COLUMNS} FROM row ORDER BY slot");
         let mut select = self.conn.prepare(&sql).map_err(&failed)?;
         let mut found = select.query([]).map_err(&failed)?;
-        let (mut set, mut buffer) = (RowSet::empty(state.rows.key), Vec::new());
+        let (mut set, mut buffer) = (RowSet::empty(state.rows.key), Plain::default());
         while let Some(at) = next(&mut found, report, &failed) {
             let (slot, revision) = row::address(at, opener)?;
             set.add(slot, revision);

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use crate::error::{Place, StoreError};
 use crate::format::{META_STATE, meta, set_meta};
+use crate::plain::Plain;
 use crate::rowset::RowSet;
 use crate::seal::{Identity, Kind, Opener, Sealer};
 
@@ -65,7 +66,7 @@ impl State {
     /// Reads and opens the state.
     pub fn read(conn: &Connection, opener: &Opener) -> Result<Self, StoreError> {
         let blob = meta(conn, &opener.file, META_STATE)?;
-        let mut buffer = Vec::new();
+        let mut buffer = Plain::default();
         let opened = opener.open(Place::State, None, &blob, &mut buffer)?;
         let Some((w, rest)) = opened.body.split_first_chunk::<WORDS>() else {
             let what = format!("{} words, expected {WORDS} or more", opened.body.len());

@@ -24,6 +24,7 @@ use crate::key::{KeyFile, Providers};
 use crate::keys::KeyProvider;
 use crate::live::Live;
 use crate::reader::LogReader;
+use crate::rotate::Rotating;
 use crate::seal::{Algorithm, Identity, Kind, Sealer};
 use crate::state::State;
 
@@ -122,6 +123,10 @@ pub struct Store {
     /// Slot from which on rows of dropped tables may be found.
     pub(crate) sweep: Option<u64>,
     pub(crate) blob: Vec<u8>,
+    /// The rotation under way.
+    pub(crate) rotating: Option<Rotating>,
+    /// SQLite's write-ahead log may still have the page with the slot of an old data key.
+    pub(crate) wal_has_old_slot: bool,
     noted: Noted,
     /// The key provider that opened it.
     pub(crate) provider: Box<dyn KeyProvider>,
@@ -164,6 +169,7 @@ impl Store {
             catalogue,
         };
         let tables = recovered.catalogue.tables.iter().map(|t| t.id).collect();
+        let rotating = Rotating::of(&opener.keys.numbers());
         let mut store = Self {
             exam: Some(exam),
             live: None,
@@ -176,6 +182,8 @@ impl Store {
             walk: None,
             sweep: None,
             blob: Vec::new(),
+            rotating,
+            wal_has_old_slot: false,
             noted: Noted::default(),
             provider,
             lock,
@@ -333,8 +341,8 @@ impl Store {
 
     /// The name of the cipher that seals what is written now, and the id of its data key.
     pub fn seals_with(&self) -> (&'static str, u32) {
-        let (key, cipher) = self.sealer.opener.keys.current();
-        (Algorithm::of_id(cipher.id()).map_or("unknown", |a| a.name), key)
+        let key = self.sealer.opener.keys.current();
+        (Algorithm::of_id(key.cipher.id()).map_or("unknown", |a| a.name), key.number)
     }
 
     /// The key provider that opened it.

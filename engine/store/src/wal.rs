@@ -8,7 +8,7 @@
 //! ```
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -34,6 +34,8 @@ struct Shared {
     changed: Condvar,
     /// Pages in the write-ahead log.
     pages: AtomicU64,
+    /// The thread was asked and has not come to the end.
+    moving: AtomicBool,
 }
 
 impl Shared {
@@ -78,6 +80,7 @@ impl WalMover {
                 note(wal.checkpoint());
             } else if pages >= asked_at + WAL_SOFT {
                 asked_at = pages;
+                shared.moving.store(true, Ordering::Relaxed);
                 shared.orders().move_it = true;
                 shared.changed.notify_one();
             }
@@ -85,6 +88,11 @@ impl WalMover {
         };
         writer.wal_hook(Some(hook)).map_err(&failed)?;
         Ok(mover)
+    }
+
+    /// Whether it is being moved, with more in it than one move should find.
+    pub fn lags(&self) -> bool {
+        self.shared.moving.load(Ordering::Relaxed) && self.pages() >= 2 * WAL_SOFT
     }
 
     /// Pages in the write-ahead log at the last commit.
@@ -114,7 +122,9 @@ fn run(shared: &Shared, conn: &Connection) {
         }
         orders.move_it = false;
         drop(orders);
+        shared.moving.store(true, Ordering::Relaxed);
         note(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        shared.moving.store(false, Ordering::Relaxed);
     }
 }
 
