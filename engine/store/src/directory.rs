@@ -13,6 +13,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::{StoreError, io};
 use crate::key::{PRIVATE_FILE, PUBLIC_FILE};
@@ -32,6 +33,9 @@ pub const LOG_DIR: &str = "log";
 pub(crate) const FRESH_FILE: &str = "store.db.new";
 /// What SQLite and a kill can leave beside [`FRESH_FILE`].
 const FRESH_REST: [&str; 3] = ["store.db.new-journal", "store.db.new-wal", "store.db.new-shm"];
+
+/// How long another holder of the lock is waited for.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Makes the directory where it is missing, and refuses one that is somebody else's. Writes nothing
 /// into it.
@@ -144,8 +148,22 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock and writes our pid into it.
+    /// Takes the lock and writes our pid into it. Waits a moment for one who only has a look, or whose
+    /// forked child has not yet let go.
     pub fn take(dir: &Path) -> Result<Self, StoreError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::take_now(dir) {
+                Err(StoreError::InUse { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// As [`Self::take`], without waiting.
+    pub fn take_now(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(LOCK_FILE);
         let locking = io(&path, "locking the data directory");
         loop {

@@ -29,6 +29,7 @@ mod plain;
 mod reader;
 mod recover;
 mod retention;
+mod rewrap;
 mod ring;
 mod rotate;
 mod row;
@@ -55,6 +56,7 @@ pub use key::{
 };
 pub use keys::KeyProvider;
 pub use reader::{History, LogReader};
+pub use rewrap::{Rewrapped, init, rewrap};
 pub use rotate::{RotateStep, Rotation};
 pub use row::StoredRow;
 pub use slots::{DataKeyStatus, KeyStatus, SlotStatus};

@@ -62,7 +62,7 @@ impl KeyStatus {
             let (found, expected) = ("no store.db".into(), "a data directory with a store".into());
             return Err(StoreError::NotOurs { path: dir.to_path_buf(), found, expected });
         }
-        match Lock::take(dir) {
+        match Lock::take_now(dir) {
             Ok(_lock) => Self::read(Examination::open(&path)?.conn(), &path, None),
             Err(StoreError::InUse { pid, .. }) => {
                 examine_header(&path)?;
