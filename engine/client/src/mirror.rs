@@ -245,6 +245,16 @@ impl Mirror {
         self.ask_json(&Call::Backup(text.to_owned()), LONG, "backup")
     }
 
+    /// Has the daemon begin a rotation: it makes a new data key, for the cipher of this name or for the
+    /// present one, and seals everything anew with it while it goes on serving. Returns when the new
+    /// key is in use; how far the rest is, [`Mirror::status`] says in `store.rotation`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: one is under way, the cipher is unknown, or the key provider cannot wrap.
+    pub fn rotate_key(&self, cipher: Option<&str>) -> Result<Json, Error> {
+        self.ask_json(&Call::RotateKey(cipher.map(str::to_owned)), LONG, "rotate")
+    }
+
     /// What was committed from revision `from` on, out of the commit log, up to the newest revision at
     /// the time that the iterator gets there; of these tables, or of all where none is named. `from` 0
     /// begins with the oldest that the log holds.

@@ -115,6 +115,9 @@ pub enum Call {
     Check,
     /// A consistent copy of the store into a new file. Answer: [`Answer::Text`], JSON.
     Backup(String),
+    /// Begins a rotation: a new data key, and everything sealed anew with it, by the cipher of this
+    /// name or by the present one. Answer: [`Answer::Text`], JSON; how far it is the status tells.
+    RotateKey(Option<String>),
 }
 
 /// What the daemon answers.

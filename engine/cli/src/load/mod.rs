@@ -11,7 +11,7 @@
 mod checker;
 mod duplicates;
 mod find;
-mod progress;
+pub mod progress;
 mod send;
 mod staged;
 mod survey;

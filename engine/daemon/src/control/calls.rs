@@ -90,6 +90,10 @@ impl Control {
                     }),
                 );
             }
+            Call::RotateKey(cipher) => {
+                tracing::info!(target: COMM, pid = peer.pid, uid, "asks for a new data key");
+                self.pipeline.send(PipelineMail::RotateKey { cipher, to });
+            }
             Call::Query(request) => {
                 let (instance, pipeline) = (Arc::clone(&self.instance), self.pipeline.clone());
                 let job = move || (querying::run(&instance, &pipeline, &request), vec![]);

@@ -423,6 +423,6 @@ pub(crate) fn role_of(call: &wire::Call) -> u32 {
             wire::ROLE_PRODUCER
         }
         Call::Events | Call::Notify(_) | Call::History { .. } => wire::ROLE_SUBSCRIBER,
-        Call::Status | Call::Check | Call::Backup(_) => wire::ROLE_ADMIN,
+        Call::Status | Call::Check | Call::Backup(_) | Call::RotateKey(_) => wire::ROLE_ADMIN,
     }
 }

@@ -1,5 +1,5 @@
 //! Work that waits for a pause: rows move from the log's tail to the checkpoint, old groups of the
-//! log go, results that nobody fetched go. In small steps, so that a request never waits long.
+//! log go, results that nobody fetched go, a rotation of the data key goes on. In small steps, so that a request never waits long.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ impl Pipeline {
         // Also with no tail: rows of dropped tables are swept then.
         let paused = self.last_work.elapsed() > PAUSE;
         let long = self.store.dirty_rows() > ROWS_LOW || tail > self.tail_bound(TAIL_LOW);
-        ((paused || long) && self.checkpoint(STEP) > 0) || self.trim()
+        ((paused || long) && self.checkpoint(STEP) > 0) || self.trim() || self.rotate(true)
     }
 
     /// What cannot wait for a pause that may never come, after each group: without it the tail, and
@@ -57,6 +57,7 @@ impl Pipeline {
             self.checkpoint(HIGH_STEP);
         }
         self.trim();
+        self.rotate(false);
     }
 
     /// The log is kept to its bound only as far as it was checkpointed, so the tail is but a part.
@@ -92,7 +93,7 @@ impl Pipeline {
         }
     }
 
-    fn put_off(&mut self, what: &str, error: &shmirror_store::StoreError) {
+    pub(super) fn put_off(&mut self, what: &str, error: &shmirror_store::StoreError) {
         tracing::warn!(%error, "{what}");
         self.background.not_before = Some(Instant::now() + PUT_OFF);
     }

@@ -82,6 +82,13 @@ pub(crate) enum PipelineMail {
         /// Where the checking worker waits.
         to: Sender<check::Part>,
     },
+    /// A rotation of the data key is to begin.
+    RotateKey {
+        /// Name of the new key's cipher.
+        cipher: Option<String>,
+        /// Where the answer goes.
+        to: ReplyTo,
+    },
     /// A connection is gone.
     Detached {
         /// The connection.

@@ -25,6 +25,7 @@ mod publish;
 mod questions;
 mod remake;
 mod reserve;
+mod rotating;
 mod stash;
 mod status;
 
@@ -47,6 +48,7 @@ use self::checking::Checking;
 use self::group::Group;
 use self::lanes::{Lanes, MAIL_TOKEN};
 use self::mail::PipelineMail;
+use self::rotating::Rotating;
 use self::stash::Stash;
 use crate::apply::WorkingCopy;
 use crate::clock;
@@ -82,6 +84,7 @@ pub(crate) struct Pipeline {
     stash: Stash,
     background: Background,
     checking: Option<Checking>,
+    rotating: Rotating,
     mailbox: Mailbox<PipelineMail>,
     control: Post<ControlMail>,
     epoll: Arc<OwnedFd>,
@@ -137,6 +140,7 @@ impl Pipeline {
             stash: Stash::default(),
             background: Background::default(),
             checking: None,
+            rotating: Rotating::default(),
             mailbox,
             control,
             epoll,

@@ -62,6 +62,14 @@ impl Pipeline {
                 let status = self.status();
                 self.control.send(ControlMail::Status(to, status));
             }
+            PipelineMail::RotateKey { to, .. } if self.stopping.is_some() => {
+                let message = "the daemon is stopping".to_owned();
+                self.reply(to, (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]));
+            }
+            PipelineMail::RotateKey { cipher, to } => {
+                let answer = self.begin_rotation(cipher.as_deref());
+                self.reply(to, (answer, vec![]));
+            }
             PipelineMail::Check { reader, to } => self.begin_check(*reader, to),
             PipelineMail::Detached { connection } => {
                 self.bells.remove(connection);

@@ -97,6 +97,7 @@ impl Pipeline {
             "cipher": cipher,
             "key_provider": "key file",
             "key_id": key_id,
+            "rotation": self.rotation_status(),
             "synchronous": self.instance.config.store.synchronous.name(),
             "log_oldest_revision": figures.oldest,
             "checkpoint_revision": figures.checkpoint,

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use crate::args::Place;
 use crate::failure::Failure;
 
+pub mod rotate;
 pub mod status;
 
 /// What `--help` says of it.
@@ -14,7 +15,8 @@ a key slot, by a key provider. These commands show the key slots and work on the
 
 const EXAMPLES: &str = "\
 Examples:
-  shmirror key status --data /var/lib/plant";
+  shmirror key status --data /var/lib/plant
+  shmirror key rotate";
 
 /// Arguments of `key`.
 #[derive(Args, Debug)]
@@ -27,14 +29,18 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Make a new data key and seal everything anew, while the daemon serves
+    #[command(long_about = rotate::HELP)]
+    Rotate(rotate::Arguments),
     /// Show the key slots and data keys of a store
     #[command(long_about = status::HELP)]
     Status(status::Arguments),
 }
 
 /// Does it.
-pub fn run(_place: &Place, arguments: Arguments) -> Result<(), Failure> {
+pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     match arguments.action {
+        Action::Rotate(a) => rotate::run(place, a),
         Action::Status(a) => status::run(a),
     }
 }
