@@ -140,7 +140,7 @@ unsafe fn fill(bound: &mut Bound, row: RowRef<'_>, out: *mut c_void, out_size: u
     for (member, staged) in bound.members.iter().zip(&bound.staged) {
         // SAFETY: the caller's; the members end before `bound.size`, and what is staged is of this
         // row, which is borrowed.
-        unsafe { member.write(staged, out.cast()) };
+        unsafe { member.write(staged, row, out.cast()) };
     }
     Ok(())
 }

