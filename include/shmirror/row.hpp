@@ -6,8 +6,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,8 +20,26 @@ namespace shmirror {
 inline namespace SHMIRROR_ABI {
 
 namespace detail {
+
 template <class T> struct form;
+
+/// The shortest way to a number. False: it is none of this type, or there is none; what it is instead,
+/// shmirror_row_value() tells.
+template <class T> bool number(shmirror_row const *from, std::size_t at, T &to) noexcept
+{
+    if constexpr (is_integer<T>) {
+        std::int64_t wide = 0;
+        return shmirror_row_i64(from, at, &wide) == SHMIRROR_OK && narrowed(wide, to);
+    } else if constexpr (std::is_floating_point_v<T>) {
+        double wide = 0;
+        return shmirror_row_f64(from, at, &wide) == SHMIRROR_OK && narrowed(wide, to);
+    } else {
+        (void)from, (void)at, (void)to;
+        return false;
+    }
 }
+
+} // namespace detail
 
 /// A private copy of one row, to be filled again and again: no allocation once it has grown to the
 /// size of the rows. One thread at a time.
@@ -73,12 +93,23 @@ public:
     /// SHMIRROR_NULL_VALUE.
     template <class T> result<T> try_get(std::size_t at) const
     {
+        static_assert(detail::is_read<T>, "no value becomes this type: see shmirror::value_traits");
+        T out{};
+        if (detail::number(native(), at, out)) {
+            return out;
+        }
         shmirror_value found;
-        shmirror_status const status = shmirror_row_value(native(), at, &found);
+        shmirror_status status = shmirror_row_value(native(), at, &found);
         if (status != SHMIRROR_OK) {
             return failure::last(status);
         }
-        return as_column<T>(found, at);
+        status = detail::convert(found, out);
+        if (status != SHMIRROR_OK) {
+            const char *name = nullptr;
+            (void)shmirror_row_column_name(native(), at, &name);
+            return detail::mismatch<T>(status, name, found);
+        }
+        return out;
     }
     template <class T> result<T> try_get(c_text const &column) const
     {
@@ -118,20 +149,6 @@ public:
         return done ? result<T>(std::move(made)) : result<T>(std::move(done).error());
     }
     template <class T> T as() const { return try_as<T>().value(); }
-
-private:
-    template <class T> result<T> as_column(shmirror_value const &found, std::size_t at) const
-    {
-        static_assert(detail::is_read<T>, "no value becomes this type: see shmirror::value_traits");
-        T out{};
-        shmirror_status const status = detail::convert(found, out);
-        if (status != SHMIRROR_OK) {
-            const char *name = nullptr;
-            (void)shmirror_row_column_name(native(), at, &name);
-            return detail::mismatch<T>(status, name, found);
-        }
-        return out;
-    }
 };
 
 namespace detail {
@@ -142,10 +159,7 @@ inline shmirror_status ready(row &to) noexcept
     return to ? SHMIRROR_OK : shmirror_row_new(&access::handle_of(to));
 }
 
-using binding = handle<shmirror_binding, shmirror_binding_close>;
-
-/// The places of a struct's columns, which the library looks up once for each form of a table; one
-/// for each thread.
+/// Where a struct's columns are in the rows that were read last; one for each thread.
 template <class T> struct form {
     static_assert(is_row<T>, "no columns are known for this type: see shmirror::row_traits");
 
@@ -157,32 +171,51 @@ template <class T> struct form {
 
     result<void> read(shmirror_row const *from, T &to)
     {
-        shmirror_status status = places ? SHMIRROR_OK : bind();
-        if (status == SHMIRROR_OK) {
-            status = shmirror_row_fetch(from, places.native(), values.data(), sizeof values);
-        }
-        return status == SHMIRROR_OK ? assign(values.data(), to) : done(status);
+        std::optional<failure> why;
+        each_field<T>([&](auto const &f, std::size_t i) {
+            using member = typename bare<decltype(f)>::member_type;
+            static_assert(is_read<member>, "no value becomes this member: see value_traits");
+            shmirror_status status = find(from, f.column, places[i]);
+            if (status == SHMIRROR_OK && number(from, places[i].index, to.*f.member)) {
+                return SHMIRROR_OK;
+            }
+            shmirror_value found;
+            if (status == SHMIRROR_OK) {
+                status = shmirror_row_value(from, places[i].index, &found);
+            }
+            if (status != SHMIRROR_OK) {
+                why = failure::last(status);
+            } else if ((status = convert(found, to.*f.member)) != SHMIRROR_OK) {
+                why = mismatch<member>(status, f.column, found);
+            }
+            return status;
+        });
+        return why ? result<void>(*std::move(why)) : result<void>();
     }
 
     row scratch;
 
 private:
-    shmirror_status bind() noexcept
+    struct place {
+        std::size_t index = 0;
+        const char *name = nullptr;
+    };
+
+    /// Looks for the column, unless it is where it was: names live as long as the process, so at the
+    /// same address is the same one.
+    static shmirror_status find(shmirror_row const *in, const char *column, place &at) noexcept
     {
-        std::array<shmirror_field, fields_of<T>> fields{};
-        each_field<T>([&](auto const &f, std::size_t i) {
-            fields[i].column = f.column;
-            fields[i].type = SHMIRROR_FIELD_VALUE;
-            fields[i].offset = i * sizeof(shmirror_value);
-            fields[i].size = sizeof(shmirror_value);
-            fields[i].null_offset = SIZE_MAX;
+        const char *name = nullptr;
+        if (at.name != nullptr
+            && shmirror_row_column_name(in, at.index, &name) == SHMIRROR_OK && name == at.name) {
             return SHMIRROR_OK;
-        });
-        return shmirror_binding_new(fields.data(), fields.size(), &access::handle_of(places));
+        }
+        at.name = nullptr;
+        shmirror_status const status = shmirror_row_find(in, column, &at.index);
+        return status == SHMIRROR_OK ? shmirror_row_column_name(in, at.index, &at.name) : status;
     }
 
-    binding places;
-    std::array<shmirror_value, fields_of<T>> values;
+    std::array<place, fields_of<T>> places;
 };
 
 } // namespace detail

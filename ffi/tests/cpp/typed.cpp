@@ -226,6 +226,36 @@ void many(producer &p, mirror const &m)
     }
 }
 
+/// The wrapper's handles serve the functions of C: here a struct of values of any class.
+void values_through_c(mirror const &m)
+{
+    struct pair {
+        shmirror_value name, limit;
+        std::uint8_t no_limit;
+    };
+    shmirror_field const fields[2] = {
+        SHMIRROR_FIELD(pair, name, "name", SHMIRROR_FIELD_VALUE),
+        SHMIRROR_FIELD_NULLABLE(pair, limit, "limit", SHMIRROR_FIELD_VALUE, no_limit),
+    };
+    shmirror_binding *binding = nullptr;
+    CHECK(shmirror_binding_new(fields, 2, &binding) == SHMIRROR_OK);
+    table const motors = m.table("motor");
+    pair found{};
+    auto const fetch = [&](char const *name) {
+        return shmirror_table_fetch_text(
+            motors.native(), name, std::strlen(name), binding, &found, sizeof found);
+    };
+    CHECK(fetch("pump") == SHMIRROR_OK && found.no_limit == 0);
+    CHECK(value_view(found.name) == "pump" && value_view(found.limit) == 3000);
+    CHECK(fetch("none") == SHMIRROR_NOT_FOUND && value_view(found.limit) == 3000);
+    CHECK(fetch("empty") == SHMIRROR_OK && found.no_limit == 1);
+    CHECK(value_view(found.name) == "empty" && value_view(found.limit).is_null());
+    row const pump = motors.get("pump").value();
+    CHECK(shmirror_row_fetch(pump.native(), binding, &found, sizeof found) == SHMIRROR_OK);
+    CHECK(value_view(found.name).get<std::string>() == "pump" && found.no_limit == 0);
+    CHECK(shmirror_binding_close(binding) == SHMIRROR_OK);
+}
+
 } // namespace
 
 void test_typed(producer &p)
@@ -237,6 +267,7 @@ void test_typed(producer &p)
     mirror const m = mirror::attach();
     there_and_back(p, m);
     failures(p, m);
+    values_through_c(m);
     after_alter(p, m);
     many(p, m);
 }
