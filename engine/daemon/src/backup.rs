@@ -7,6 +7,9 @@ use serde_json::json;
 use shmirror_shm::wire::{Answer, RefuseCode};
 use shmirror_store::LogReader;
 
+use crate::instance::Instance;
+use crate::keys::ProviderName;
+
 /// The key file that goes with a backup, or with any other file that stands for a store.
 pub(crate) fn key_beside(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
@@ -14,14 +17,17 @@ pub(crate) fn key_beside(file: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes the copy to `path` and the key beside it; the answer names both.
-pub(crate) fn run(reader: &mut LogReader, path: &Path, key: &Path) -> Answer {
+/// Writes the copy to `path`, and beside it the key where that is a key file; the answer names both. A key
+/// of another provider is not ours to copy.
+pub(crate) fn run(reader: &mut LogReader, path: &Path, instance: &Instance) -> Answer {
+    let (provider, place) = (instance.key.0, &instance.key.1);
+    let key = (provider == ProviderName::KeyFile.name()).then(|| instance.config.key_path());
     let refused = |message| Answer::Refused { code: RefuseCode::File, message };
     if !path.is_absolute() {
         return refused(format!("backup file {}: an absolute path is expected", path.display()));
     }
     let key_copy = key_beside(path);
-    for file in [path, &key_copy] {
+    for file in [Some(path), key.as_ref().map(|_| key_copy.as_path())].into_iter().flatten() {
         if file.symlink_metadata().is_ok() {
             return refused(format!("{} exists already, and is left as it is", file.display()));
         }
@@ -30,7 +36,19 @@ pub(crate) fn run(reader: &mut LogReader, path: &Path, key: &Path) -> Answer {
         Ok(report) => report,
         Err(error) => return refused(error.to_string()),
     };
-    if let Err(error) = copy_secret(key, &key_copy) {
+    let start = format!("shmirror serve --data {}", path.display());
+    let Some(key) = key else {
+        let text = json!({
+            "file": path.to_string_lossy(),
+            "revision": report.revision,
+            "bytes": report.bytes,
+            "key_provider": provider,
+            "note": format!("it opens with what opens the store today, which is not copied: {place}"),
+            "start": start,
+        });
+        return Answer::Text(text.to_string());
+    };
+    if let Err(error) = copy_secret(&key, &key_copy) {
         // A copy of the store without its key would look like a backup and be none.
         let _ = std::fs::remove_file(path);
         return refused(format!("cannot copy the key to {}: {error}", key_copy.display()));
@@ -41,7 +59,7 @@ pub(crate) fn run(reader: &mut LogReader, path: &Path, key: &Path) -> Answer {
         "bytes": report.bytes,
         "key_file": key_copy.to_string_lossy(),
         "note": "whoever has both files can read everything: keep the key file apart from the copy",
-        "start": format!("shmirror serve --data {}", path.display()),
+        "start": start,
     });
     Answer::Text(text.to_string())
 }

@@ -11,6 +11,7 @@ use shmirror_shm::socket_path::{DEFAULT_INSTANCE, default_socket_path};
 use shmirror_store::cipher::{ALGORITHMS, Algorithm};
 
 use crate::error::DaemonError;
+use crate::keys::KeyConfig;
 
 /// Name of the configuration file in a data directory.
 pub const FILE_NAME: &str = "shmirror.toml";
@@ -59,6 +60,8 @@ pub struct Config {
     pub instance: InstanceConfig,
     /// Section `[store]`.
     pub store: StoreConfig,
+    /// Section `[key]`.
+    pub key: KeyConfig,
     /// Section `[segment]`.
     pub segment: SegmentConfig,
     /// Section `[lanes]`.
@@ -202,6 +205,7 @@ impl Default for LogConfig {
 struct FileForm {
     instance: InstanceConfig,
     store: StoreConfig,
+    key: KeyConfig,
     segment: SegmentConfig,
     lanes: LanesConfig,
     limits: LimitsConfig,
@@ -240,8 +244,8 @@ impl Config {
     }
 
     fn of(data: PathBuf, form: FileForm) -> Self {
-        let FileForm { instance, store, segment, lanes, limits, log } = form;
-        Self { data, instance, store, segment, lanes, limits, log }
+        let FileForm { instance, store, key, segment, lanes, limits, log } = form;
+        Self { data, instance, store, key, segment, lanes, limits, log }
     }
 
     /// The text of the commented file that `serve` writes at its first start.
@@ -283,6 +287,7 @@ impl Config {
         if let Some(reserve) = self.segment.reserve {
             range("segment.reserve", reserve, 1 << 20, 1 << 40)?;
         }
+        self.key.check()?;
         if self.limits.transaction_time.is_zero() || self.limits.query_time.is_zero() {
             return Err("limits: a time of 0 lets nothing run".to_owned());
         }
@@ -303,7 +308,7 @@ enum NumberOrText {
     Text(String),
 }
 
-fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+pub(crate) fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     match NumberOrText::deserialize(d)? {
         NumberOrText::Number(n) => Ok(n),
         NumberOrText::Text(t) => parse_bytes(&t).map_err(D::Error::custom),
@@ -404,6 +409,14 @@ mod tests {
             "[log]\nlevel = \"loud\"",
             "[instance]\nname = \"../x\"",
             "[store]\ncipher = \"rot13\"",
+            "[key]\nprovider = \"padlock\"",
+            "[key]\nargon2_memory = \"1MiB\"",
+            "[key]\nargon2_memory = \"2GiB\"",
+            "[key]\nargon2_passes = 0",
+            "[key]\nrsa_bits = 2048",
+            "[key]\nvariable = \"A=B\"",
+            "[key]\ncredential = \"../key\"",
+            "[key]\npassphrase = \"secret\"",
             "[segment]\nreserve = \"99999999999TiB\"",
         ] {
             assert!(matches!(parse(text), Err(DaemonError::Config { .. })), "{text}");

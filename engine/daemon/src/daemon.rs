@@ -15,6 +15,7 @@ use crate::control::socket::ControlSocket;
 use crate::error::DaemonError;
 use crate::exchange::{ControlMail, Post, mailbox};
 use crate::instance::{Descriptors, Instance, Published};
+use crate::keys::Secrets;
 use crate::pipeline::mail::PipelineMail;
 use crate::pipeline::{Foundation, Pipeline};
 use crate::pulse::Pulse;
@@ -43,12 +44,21 @@ impl Daemon {
     /// A data directory that is in use or not ours, a wrong or missing key, a damaged store, no
     /// memory, a socket that cannot be made. The store is left as it was.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
-        Self::start_logged(config, || Ok(()))
+        Self::start_with(config, Secrets::default())
     }
 
-    /// As [`Daemon::start`]; `opened` is called once the data directory is known to be ours.
+    /// As [`Daemon::start`], with what opens the store and stands in no configuration.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(config: Config, secrets: Secrets) -> Result<Self, DaemonError> {
+        Self::start_logged(config, secrets, || Ok(()))
+    }
+
+    /// As [`Daemon::start_with`]; `opened` is called once the data directory is known to be ours.
     pub(crate) fn start_logged(
         config: Config,
+        secrets: Secrets,
         opened: impl FnOnce() -> Result<(), DaemonError>,
     ) -> Result<Self, DaemonError> {
         let started = Instant::now();
@@ -62,7 +72,10 @@ impl Daemon {
             source,
         })?;
         let config = Config { data, ..config };
-        let (id, foundation) = recovery::recover(&config, opened)?;
+        let (id, foundation) = recovery::recover(&config, &secrets, opened)?;
+        drop(secrets); // the store's provider keeps what it needs
+        let provider = foundation.store.key_provider();
+        let key = (provider.name(), provider.place());
         let socket = ControlSocket::bind(&config.socket_path())?;
         let readers = Arc::new(Readers::open(&foundation.store)?);
         let instance = Arc::new(Instance {
@@ -71,6 +84,7 @@ impl Daemon {
             pid: std::process::id(),
             uid: rustix::process::geteuid().as_raw(),
             started,
+            key,
             published: Published::new(descriptors(&foundation)?),
             pulse: Pulse::default(),
             config,
@@ -114,6 +128,11 @@ impl Daemon {
     /// The control socket.
     pub fn socket(&self) -> &Path {
         &self.instance.socket
+    }
+
+    /// The key provider that opened the store, and where its key is.
+    pub(crate) fn key(&self) -> (&'static str, &str) {
+        (self.instance.key.0, &self.instance.key.1)
     }
 
     /// The instance's name.

@@ -28,6 +28,8 @@ pub(crate) struct Instance {
     pub uid: u32,
     /// When it was started.
     pub started: Instant,
+    /// The key provider that opened the store, and where its key is.
+    pub key: (&'static str, String),
     /// What is published.
     pub published: Published,
     /// Its sign of life.

@@ -16,6 +16,8 @@
 pub mod apply;
 pub mod config;
 pub mod error;
+pub mod keys;
+pub mod passphrase;
 pub mod query;
 
 mod access;
@@ -40,4 +42,5 @@ mod serve;
 pub use config::Config;
 pub use daemon::Daemon;
 pub use error::DaemonError;
+pub use keys::Secrets;
 pub use serve::{ServeOptions, serve};

@@ -17,11 +17,12 @@ use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::{Key, KeyPart};
 use shmirror_shm::lane::EventsWriter;
 use shmirror_shm::snapshot::{RowChange, SegmentError, SegmentWriter};
-use shmirror_store::{KeyFile, Providers, Recovered, Store, StoreOptions, StoredRow};
+use shmirror_store::{Recovered, Store, StoreOptions, StoredRow};
 
 use crate::apply::WorkingCopy;
 use crate::config::{Config, Synchronous};
 use crate::error::DaemonError;
+use crate::keys::Secrets;
 use crate::pipeline::Foundation;
 use crate::room::{larger, may_be_short, with_room};
 
@@ -36,6 +37,7 @@ const BATCHES: usize = 8;
 /// that the data directory is ours. Returns the instance's id as well.
 pub(crate) fn recover(
     config: &Config,
+    secrets: &Secrets,
     opened: impl FnOnce() -> Result<(), DaemonError>,
 ) -> Result<([u8; 16], Foundation), DaemonError> {
     let options = StoreOptions {
@@ -44,7 +46,7 @@ pub(crate) fn recover(
             Synchronous::Normal => shmirror_store::Synchronous::Normal,
         },
         cipher: config.store.cipher,
-        keys: Some(Providers::new(Box::new(KeyFile::new(config.key_path())))),
+        keys: Some(config.providers(secrets)),
         log_keep: config.store.log_keep,
         log_keep_bytes: config.store.log_keep_bytes,
     };

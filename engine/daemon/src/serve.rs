@@ -16,7 +16,9 @@ use crate::backup;
 use crate::config::{Config, FILE_NAME};
 use crate::daemon::Daemon;
 use crate::error::DaemonError;
+use crate::keys::{ProviderName, Secrets};
 use crate::logging;
+use crate::passphrase::Asking;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct ServeOptions {
     pub instance: Option<String>,
     /// The control socket, instead of the configured one.
     pub socket: Option<PathBuf>,
+    /// A descriptor to read passphrases from, a line each; without it the terminal is asked.
+    pub passphrase_fd: Option<i32>,
 }
 
 /// Serves until SIGTERM or SIGINT; then everything accepted is committed and answered, and it
@@ -38,6 +42,14 @@ pub struct ServeOptions {
 /// # Errors
 /// What keeps the daemon from starting, or from going on.
 pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
+    // Before anything is opened: the number would name that.
+    let asking = match options.passphrase_fd {
+        Some(number) => Asking::descriptor(number).map_err(|source| DaemonError::System {
+            what: "read passphrases from the file descriptor given",
+            source,
+        })?,
+        None => Asking::terminal(),
+    };
     // From here on a signal is not lost, however long the start takes.
     let mut signals = Signals::new([SIGTERM, SIGINT])
         .map_err(|source| DaemonError::System { what: "wait for signals", source })?;
@@ -45,10 +57,17 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
     signal_hook::flag::register(SIGXFSZ, Arc::default())
         .map_err(|source| DaemonError::System { what: "survive a limit on files", source })?;
     harden();
+    let called_off = Arc::default();
+    for signal in [SIGTERM, SIGINT] {
+        // A question for a passphrase ends with them; later on nobody looks at this.
+        signal_hook::flag::register(signal, Arc::clone(&called_off))
+            .map_err(|source| DaemonError::System { what: "wait for signals", source })?;
+    }
     let (config, first_start) = configure(options)?;
+    let secrets = Secrets::new(Arc::new(asking.until(called_off))).take_variable(&config.key);
     let log_dir = config.data.join("log");
     let log = logging::start(&config.log.level);
-    let daemon = Daemon::start_logged(config.clone(), || {
+    let daemon = Daemon::start_logged(config.clone(), secrets, || {
         logging::write_files(&log, &log_dir, config.log.keep_files)
     })?;
     if first_start {
@@ -104,7 +123,7 @@ fn harden() {
 
 /// The configuration, and whether its file is to be written.
 fn configure(options: ServeOptions) -> Result<(Config, bool), DaemonError> {
-    let ServeOptions { data, config: file, instance, socket } = options;
+    let ServeOptions { data, config: file, instance, socket, passphrase_fd: _ } = options;
     let data = if data.is_file() { unpack(&data)? } else { data };
     let own = data.join(FILE_NAME);
     let first_start = file.is_none() && own.symlink_metadata().is_err();
@@ -135,11 +154,13 @@ fn unpack(file: &Path) -> Result<PathBuf, DaemonError> {
         return Ok(data);
     }
     let key = backup::key_beside(file);
+    // Only a key file goes with a backup; for other providers there may be one all the same.
+    let has_key = key.is_file();
     let error = |what, path: &Path| {
         let path = path.to_owned();
         move |source| DaemonError::File { what, path, source }
     };
-    if !key.is_file() {
+    if !has_key && needs_key_file(file)? {
         let source = std::io::ErrorKind::NotFound.into();
         return Err(error("find the key of a backup, which is expected as", &key)(source));
     }
@@ -151,10 +172,19 @@ fn unpack(file: &Path) -> Result<PathBuf, DaemonError> {
     let copied = std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
         .create(&making)
         .and_then(|()| backup::copy_secret(file, &making.join(shmirror_store::STORE_FILE)))
-        .and_then(|()| backup::copy_secret(&key, &making.join(shmirror_store::KEY_FILE)))
+        .and_then(|()| match has_key {
+            true => backup::copy_secret(&key, &making.join(shmirror_store::KEY_FILE)),
+            false => Ok(()),
+        })
         .and_then(|()| std::fs::rename(&making, &data));
     copied.map_err(error("copy a backup into", &data))?;
     Ok(data)
+}
+
+/// Whether the backup opens with a key file.
+fn needs_key_file(file: &Path) -> Result<bool, DaemonError> {
+    let slots = shmirror_store::KeyStatus::of_file(file)?.slots;
+    Ok(slots.iter().any(|slot| slot.provider == ProviderName::KeyFile.name()))
 }
 
 fn write_template(path: &Path) {
@@ -177,11 +207,16 @@ fn announce(config: &Config, daemon: &Daemon) {
     } else if daemon.name() != shmirror_shm::socket_path::DEFAULT_INSTANCE {
         options = format!(" --instance {}", daemon.name());
     }
+    let (provider, key) = daemon.key();
+    let care = match provider {
+        "passphrase" => "",
+        _ => "keep a copy elsewhere: ",
+    };
     let text = format!(
         "shmirror {version}: instance {name}\n\
          data    {data}\n\
          socket  {socket}\n\
-         key     {key} (keep a copy elsewhere: without it nobody can open the store)\n\
+         key     {key} ({care}without it nobody can open the store)\n\
          \n\
          Try in another terminal:\n\
          \x20 shmirror sql{options} \"CREATE TABLE setting(name TEXT PRIMARY KEY, value)\"\n\
@@ -194,7 +229,7 @@ fn announce(config: &Config, daemon: &Daemon) {
         name = daemon.name(),
         data = config.data.display(),
         socket = daemon.socket().display(),
-        key = config.key_path().display(),
+        key = key,
         pid = std::process::id(),
     );
     let mut out = std::io::stdout().lock();

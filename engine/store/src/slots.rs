@@ -80,6 +80,14 @@ impl KeyStatus {
         }
     }
 
+    /// Looks at a store in the single file `path`, as a backup writes it, which nobody serves.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn of_file(path: &Path) -> Result<Self, StoreError> {
+        Self::read(Examination::open(path)?.conn(), path, None)
+    }
+
     fn read(conn: &Connection, path: &Path, served_by: Option<u32>) -> Result<Self, StoreError> {
         let slots = read_slots(conn, path)?.into_iter().map(|slot| SlotStatus {
             id: slot.id,

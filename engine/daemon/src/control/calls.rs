@@ -113,8 +113,9 @@ impl Control {
                     to,
                     Duty::Long,
                     Box::new(move || {
-                        let key = instance.config.key_path();
-                        (readers.with(|reader| backup::run(reader, Path::new(&path), &key)), vec![])
+                        let copy =
+                            |reader: &mut _| backup::run(reader, Path::new(&path), &instance);
+                        (readers.with(copy), vec![])
                     }),
                 );
             }

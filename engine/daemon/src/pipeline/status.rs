@@ -95,7 +95,7 @@ impl Pipeline {
         let (cipher, key_id) = self.store.seals_with();
         json!({
             "cipher": cipher,
-            "key_provider": "key file",
+            "key_provider": self.store.key_provider().name(),
             "key_id": key_id,
             "rotation": self.rotation_status(),
             "synchronous": self.instance.config.store.synchronous.name(),
