@@ -162,7 +162,7 @@ impl Store {
         let slot = Slot { id, provider: provider.name().into(), wrapped };
         same_wrapping_key(path, &provider.place(), &slots, &slot)?;
 
-        sealer.opener.keys.add(key);
+        sealer.opener.keys.add(key.in_slot(id));
         let (state, blob) = (&self.state, &mut self.blob);
         let begun = live.transaction(path, "beginning a rotation", Synchronous::Full, |conn| {
             let failed = sqlite(path, "writing key_slot");
@@ -412,7 +412,7 @@ fn same_wrapping_key(
 ) -> Result<(), StoreError> {
     let text = |slot: &Slot| {
         let named = Providers::particulars(slot).into_iter();
-        named.map(|(_, value)| value).collect::<Vec<_>>().join(" ")
+        named.map(|(_, value)| value.to_string()).collect::<Vec<_>>().join(" ")
     };
     let found = text(new);
     match before.iter().map(text).find(|expected| *expected != found) {

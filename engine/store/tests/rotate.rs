@@ -144,6 +144,10 @@ fn everything_is_sealed_anew_while_it_is_written_and_read() {
     store.rotate(Some(Algorithm::DEFAULT)).unwrap();
     finish(&mut store);
     assert_eq!(names(dir.path()), (vec![3], vec![3]));
+    // Once more, without a start in between.
+    store.rotate(None).unwrap();
+    finish(&mut store);
+    assert_eq!(names(dir.path()), (vec![4], vec![4]));
 }
 
 #[test]
