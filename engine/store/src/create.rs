@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags};
 use shmirror_shm::catalogue::Catalogue;
 use zerocopy::IntoBytes;
+use zeroize::Zeroizing;
 
 use crate::directory::{FRESH_FILE, STORE_FILE, publish_new, remove_fresh, sync_parent};
 use crate::error::{StoreError, io, sqlite};
@@ -96,7 +97,7 @@ pub(crate) fn seal_catalogue(
     revision: u64,
     out: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let mut words = vec![0u64; archive.len().div_ceil(8)];
+    let mut words = Zeroizing::new(vec![0u64; archive.len().div_ceil(8)]);
     words.as_mut_bytes()[..archive.len()].copy_from_slice(archive);
     let identity = Identity { kind: Kind::Catalogue, table: 0, place: 0, revision };
     sealer.seal(&identity, &[&[archive.len() as u64], &words], out)

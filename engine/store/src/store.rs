@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use shmirror_shm::catalogue::Catalogue;
 use zerocopy::IntoBytes;
+use zeroize::Zeroizing;
 
 use crate::checkpoint::{DirtyRows, Walk};
 use crate::create::{create, seal_catalogue};
@@ -208,6 +209,7 @@ impl Store {
     pub fn commit(&mut self, group: &Group<'_>) -> Result<(), StoreError> {
         let Some(live) = self.live.as_mut() else { return Err(StoreError::NotRecovered) };
         group.check(self.state.newest, self.state.next_birth, &mut self.noted)?;
+        // The schema in plaintext: wiped when it is dropped.
         let archive = match (&group.catalogue, &self.noted.schema) {
             (Some(catalogue), _) => {
                 Some(catalogue.to_bytes().map_err(|e| StoreError::Archive(e.to_string()))?)
@@ -218,8 +220,10 @@ impl Store {
             }
             (None, None) => None,
         };
+        let archive = archive.map(Zeroizing::new);
         let changed = archive
             .as_deref()
+            .map(Vec::as_slice)
             .map(Catalogue::from_bytes)
             .transpose()
             .map_err(|e| StoreError::Archive(e.to_string()))?;
