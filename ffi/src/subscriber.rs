@@ -106,7 +106,9 @@ pub unsafe extern "C" fn shmirror_subscriber_try_next(
 
 /// A descriptor that becomes readable when shmirror_subscriber_try_next() may have something, for poll,
 /// select and epoll. It stays the same through restarts of the daemon and belongs to the subscriber: do
-/// neither read from it nor close it. It may be readable though there is nothing.
+/// neither read from it nor close it. It may be readable though there is nothing. Once it is, call
+/// shmirror_subscriber_try_next() until that says SHMIRROR_PENDING: who stops before must come back without
+/// being told, as the descriptor may be silent while events are there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_subscriber_fd(
     subscriber: *mut shmirror_subscriber,
