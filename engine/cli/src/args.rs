@@ -24,7 +24,8 @@ Environment:
   (an option on the command line goes before both; SHMIRROR_SOCKET before SHMIRROR_INSTANCE)
 
 Exit status:
-  0  done      1  refused or failed      2  wrong usage, or no daemon there, or it cannot start";
+  0  done      1  refused or failed      2  wrong usage, or no daemon there, or it cannot start
+  3 to 7  a store does not open with its key: see `shmirror key --help`";
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use shmirror_daemon::DaemonError;
+use shmirror_store::StoreError;
+
 use crate::output;
 
 /// Everything that ends a command early.
@@ -15,6 +18,9 @@ pub enum Failure {
     /// The daemon could not start.
     #[error(transparent)]
     Daemon(#[from] shmirror_daemon::DaemonError),
+    /// The store, or what opens it, in a command that works on them without a daemon.
+    #[error(transparent)]
+    Store(#[from] shmirror_store::StoreError),
     /// The command line makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -74,9 +80,12 @@ impl Failure {
         move |source| Self::File { path, source }
     }
 
-    /// Exit status: 1 the request was refused or failed, 2 usage, or no daemon, or it cannot start.
+    /// Exit status: 1 the request was refused or failed, 2 usage, or no daemon, or it cannot start; from
+    /// 3 on, why a store did not open with its key.
     pub fn status(&self) -> u8 {
         match self {
+            Self::Daemon(DaemonError::Store(e)) => key_status(e).unwrap_or(2),
+            Self::Store(e) => key_status(e).unwrap_or(1),
             Self::Usage(_) | Self::Daemon(_) => 2,
             Self::Client(e) if unreachable_daemon(e) => 2,
             Self::Pipe => 0,
@@ -102,6 +111,22 @@ impl Failure {
         }
         ExitCode::from(self.status())
     }
+}
+
+/// The exit status of what is wrong with a key; `options::STATUS` tells them to people.
+fn key_status(e: &StoreError) -> Option<u8> {
+    use StoreError as E;
+    Some(match e {
+        E::KeyMissing { .. } | E::NoKey { .. } | E::NoPassphrase { .. } => 3,
+        E::PassphraseWrong { .. } => 4,
+        E::KeyWrong { .. } => 5,
+        E::KeyUnusable { .. }
+        | E::KeyFile { .. }
+        | E::KeyMode { .. }
+        | E::PassphraseRefused { .. } => 6,
+        E::KeyProvider { .. } => 7,
+        _ => return None,
+    })
 }
 
 /// Whether no daemon could be talked to at all.

@@ -142,7 +142,7 @@ fn a_data_directory_is_guarded() {
 
     std::fs::remove_file(data.join("key")).unwrap();
     let (code, said) = serve(&data);
-    assert_eq!(code, 2, "{said}");
+    assert_eq!(code, 3, "{said}");
     assert!(said.contains("key"), "{said}");
     assert!(!data.join("key").exists(), "no new key for an old store");
     let mut wrong = key.clone();

@@ -178,6 +178,17 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// These, with the variable that was taken for `other` where it is the `same` one.
+    #[must_use]
+    pub fn or_variable_of(mut self, other: &Self, same: bool) -> Self {
+        if same && self.variable.is_none() {
+            self.variable.clone_from(&other.variable);
+        }
+        self
+    }
+}
+
 fn take_variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     let value = std::env::var_os(name)?;
     let taken = Zeroizing::new(value.as_bytes().to_vec());

@@ -59,6 +59,6 @@ pub use reader::{History, LogReader};
 pub use rewrap::{Rewrapped, init, rewrap};
 pub use rotate::{RotateStep, Rotation};
 pub use row::StoredRow;
-pub use slots::{DataKeyStatus, KeyStatus, SlotStatus};
+pub use slots::{DataKeyStatus, KeyStatus, Particular, SlotStatus};
 pub use snapshot::Snapshot;
 pub use store::{Recovered, Store, StoreFigures, StoreOptions, Synchronous};

@@ -32,7 +32,25 @@ pub struct SlotStatus {
     /// Name of the provider that wrapped it.
     pub provider: String,
     /// What the slot says of the key that wrapped it: names and values.
-    pub particulars: Vec<(&'static str, String)>,
+    pub particulars: Vec<(&'static str, Particular)>,
+}
+
+/// A value that a slot says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Particular {
+    /// A number.
+    Number(u64),
+    /// A text.
+    Text(String),
+}
+
+impl std::fmt::Display for Particular {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 /// A data key, and what it seals.

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use shmirror_store::{
-    Argon2Cost, CredentialKey, EnvironmentKey, KeyFile, KeyProvider, KeyStatus, Passphrase,
-    PassphraseKey, PassphraseSource, Providers, Question, RsaFiles, RsaPair, Store, StoreError,
-    StoreOptions,
+    Argon2Cost, CredentialKey, EnvironmentKey, KeyFile, KeyProvider, KeyStatus, Particular,
+    Passphrase, PassphraseKey, PassphraseSource, Providers, Question, RsaFiles, RsaPair, Store,
+    StoreError, StoreOptions,
 };
 use zeroize::Zeroizing;
 
@@ -299,7 +299,8 @@ fn a_new_rsa_pair_is_made_with_the_store_and_needs_only_its_public_half_afterwar
     let text = std::fs::read_to_string(dir.path().join("public.pem")).unwrap();
     let status = KeyStatus::of(dir.path()).unwrap();
     let slot = &status.slots[0];
-    assert_eq!((slot.provider.as_str(), &slot.particulars[0].1[..]), ("rsa", "3072"));
+    let bits = ("bits", Particular::Number(3072));
+    assert_eq!((slot.provider.as_str(), &slot.particulars[0]), ("rsa", &bits));
 
     let (store, ..) = open_with(dir.path(), rsa(dir.path(), &Says::these(&[]))).unwrap();
     // The store is open: a later data key is wrapped for the key that opened it, whatever the files

@@ -21,7 +21,7 @@ pub use rsa::{PRIVATE_FILE, PUBLIC_FILE, RsaFiles, RsaPair};
 
 use crate::error::StoreError;
 use crate::keys::KeyProvider;
-use crate::slots::Slot;
+use crate::slots::{Particular, Slot};
 
 /// Key providers at hand. None of them does anything before it is needed.
 pub struct Providers {
@@ -47,21 +47,22 @@ impl Providers {
     }
 
     /// What a slot says of the key that wrapped it, without that key: names and values.
-    pub(crate) fn particulars(slot: &Slot) -> Vec<(&'static str, String)> {
+    pub(crate) fn particulars(slot: &Slot) -> Vec<(&'static str, Particular)> {
+        use Particular::{Number, Text};
         let wrapped = slot.wrapped.as_slice();
-        let id = || Some(vec![("key_id", wrapping::hex(wrapped.first_chunk::<8>()?))]);
+        let id = || Some(vec![("key_id", Text(wrapping::hex(wrapped.first_chunk::<8>()?)))]);
         let said = match slot.provider.as_str() {
             file::NAME | environment::NAME | credential::NAME => id(),
             passphrase::NAME => passphrase::cost_of(wrapped).map(|cost| {
                 vec![
-                    ("derivation", "Argon2id".into()),
-                    ("memory_kib", cost.memory_kib.to_string()),
-                    ("passes", cost.passes.to_string()),
-                    ("lanes", cost.lanes.to_string()),
+                    ("derivation", Text("Argon2id".into())),
+                    ("memory_kib", Number(cost.memory_kib.into())),
+                    ("passes", Number(cost.passes.into())),
+                    ("lanes", Number(cost.lanes.into())),
                 ]
             }),
             rsa::NAME => rsa::named_in(wrapped).map(|(bits, fingerprint)| {
-                vec![("bits", bits.to_string()), ("public_key_sha256", fingerprint)]
+                vec![("bits", Number(bits as u64)), ("public_key_sha256", Text(fingerprint))]
             }),
             _ => None,
         };

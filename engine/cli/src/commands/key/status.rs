@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use shmirror_store::KeyStatus;
+use shmirror_store::{KeyStatus, Particular};
 
 use crate::failure::Failure;
 use crate::output::Out;
@@ -35,7 +35,7 @@ pub struct Arguments {
 
 /// Prints it.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let status = KeyStatus::of(&arguments.data).map_err(shmirror_daemon::DaemonError::from)?;
+    let status = KeyStatus::of(&arguments.data)?;
     let shown = shown(&arguments, &status);
     let mut out = Out::new();
     if arguments.json {
@@ -53,7 +53,10 @@ fn shown(arguments: &Arguments, status: &KeyStatus) -> Value {
         .map(|slot| {
             let mut shown = json!({"slot": slot.id, "provider": slot.provider});
             for (name, value) in &slot.particulars {
-                shown[*name] = json!(value);
+                shown[*name] = match value {
+                    Particular::Number(number) => json!(number),
+                    Particular::Text(text) => json!(text),
+                };
             }
             shown
         })
