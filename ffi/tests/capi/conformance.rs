@@ -8,10 +8,8 @@ use std::sync::OnceLock;
 
 use crate::program;
 
-#[path = "../conformance/runner.rs"]
+#[path = "../conformance/rust/mod.rs"]
 mod runner;
-#[path = "../conformance/words.rs"]
-mod words;
 
 /// What makes the files of what is expected anew.
 const WRITE: (&str, &str) = ("CONFORMANCE", "write");
@@ -43,7 +41,7 @@ fn in_c(case: &Path) -> String {
     static RUNNER: OnceLock<PathBuf> = OnceLock::new();
     let runner = RUNNER.get_or_init(|| {
         let flags: Vec<&str> = [&["-std=c99"], program::SANITIZED].concat();
-        program::build("ffi/tests/conformance/runner.c", "conformance-c", &flags)
+        program::build("ffi/tests/conformance/c/runner.c", "conformance-c", &flags)
     });
     in_program(runner, case)
 }
@@ -53,7 +51,7 @@ fn in_cpp(case: &Path) -> String {
     static RUNNER: OnceLock<PathBuf> = OnceLock::new();
     let runner = RUNNER.get_or_init(|| {
         let flags: Vec<&str> = [&["-std=c++17"], program::SANITIZED].concat();
-        program::build("ffi/tests/conformance/runner.cpp", "conformance-cpp", &flags)
+        program::build("ffi/tests/conformance/cpp/runner.cpp", "conformance-cpp", &flags)
     });
     in_program(runner, case)
 }
