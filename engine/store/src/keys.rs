@@ -1,7 +1,7 @@
 //! Key providers: who wraps the data key that seals everything else.
 //!
 //! A store's data key is random and never leaves memory unwrapped. A key slot of the store holds it
-//! wrapped by a provider; several slots may hold the same key, each wrapped by another provider.
+//! wrapped by a provider. There is one slot, or two of one provider while the data key is rotated.
 
 use std::path::Path;
 
