@@ -93,6 +93,9 @@ impl std::fmt::Debug for Algorithm {
     }
 }
 
+/// Compiles only where the crate was built so that it wipes keys.
+const fn wipes_its_key<T: zeroize::ZeroizeOnDrop>() {}
+
 /// The ciphers there are, for messages.
 pub(crate) fn known() -> String {
     let each = ALGORITHMS.iter().map(|a| format!("{} ({})", a.id, a.name));

@@ -12,6 +12,8 @@ use crate::seal::SealFault;
 
 struct Aes(xaes_256_gcm::Xaes256Gcm);
 
+const _: () = super::wipes_its_key::<xaes_256_gcm::Xaes256Gcm>();
+
 /// The cipher under `key`.
 pub(super) fn new(key: &[u8; KEY_BYTES]) -> Box<dyn Cipher> {
     Box::new(Aes(xaes_256_gcm::Xaes256Gcm::new(key.into())))

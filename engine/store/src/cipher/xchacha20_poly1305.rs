@@ -8,6 +8,8 @@ use crate::seal::SealFault;
 
 struct XChaCha(chacha20poly1305::XChaCha20Poly1305);
 
+const _: () = super::wipes_its_key::<chacha20poly1305::XChaCha20Poly1305>();
+
 /// The cipher under `key`.
 pub(super) fn new(key: &[u8; KEY_BYTES]) -> Box<dyn Cipher> {
     Box::new(XChaCha(chacha20poly1305::XChaCha20Poly1305::new(key.into())))
