@@ -252,6 +252,33 @@ fn tables_that_change_are_followed_and_cells_say_so() {
 }
 
 #[test]
+fn a_handle_is_of_the_table_that_has_its_name_now() {
+    let place = Place::served();
+    let producer = place.producer();
+    producer
+        .execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 'old')")
+        .unwrap();
+    let mirror = place.mirror();
+    let (table, cell) = (mirror.table("t").unwrap(), mirror.table("t").unwrap().cell(1, "a"));
+    let cell = cell.unwrap();
+    producer.execute("ALTER TABLE t RENAME TO u").unwrap();
+    assert_eq!(table.get(1).unwrap_err().code(), "unknown-table");
+    assert_eq!((table.len(), cell.load().unwrap_err().code()), (0, "reshaped"));
+    let renamed = mirror.table("u").unwrap();
+    assert_eq!(renamed.get(1).unwrap().unwrap().get::<&str>("a").unwrap(), "old");
+
+    producer
+        .execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 'new')")
+        .unwrap();
+    for table in [table, mirror.table("t").unwrap()] {
+        assert_eq!(table.get(1).unwrap().unwrap().get::<&str>("a").unwrap(), "new");
+    }
+    cell.refresh().unwrap();
+    assert_eq!(cell.load().unwrap(), Value::from("new"));
+    assert_eq!(renamed.scan().unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let place = Place::served();
     let producer = place.producer();

@@ -91,7 +91,7 @@ pub struct SchemaDelta {
     pub catalogue: Arc<Catalogue>,
     /// Ids of new tables. Their rows are among the changes, as inserts.
     pub created: Vec<u32>,
-    /// Ids of tables whose columns changed: every row has a new image, whether or not it is among
+    /// Ids of tables whose name or columns changed: every row has a new image, whether or not it is among
     /// the changes. See [`super::WorkingCopy::for_each_row`].
     pub reshaped: Vec<u32>,
     /// Id and last shape of tables that are gone, and with them their rows, without a change each.

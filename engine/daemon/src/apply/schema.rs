@@ -272,8 +272,9 @@ fn collation(name: &str) -> Collation {
     }
 }
 
-/// The definition that follows `before` when the table reads as `read` now, and whether its
-/// columns are others. One ALTER TABLE adds a column, drops one, or renames one.
+/// The definition that follows `before` when the table reads as `read` now, and whether its shape is
+/// another. One ALTER TABLE adds a column, drops one, or renames one; or it renames the table, which
+/// counts as a shape too: who reads by the old name must look it up again.
 fn succeed(before: &TableDef, mut read: TableDef) -> Result<(TableDef, bool), Reject> {
     let same =
         |a: &ColumnDef, b: &ColumnDef| a.hidden == b.hidden && a.name.eq_ignore_ascii_case(&b.name);
@@ -303,7 +304,7 @@ fn succeed(before: &TableDef, mut read: TableDef) -> Result<(TableDef, bool), Re
     let names = |t: &TableDef| -> Vec<(u32, String)> {
         t.columns.iter().map(|c| (c.id, c.name.clone())).collect()
     };
-    let reshaped = names(before) != names(&read);
+    let reshaped = before.name != read.name || names(before) != names(&read);
     read.shape = before.shape;
     if reshaped {
         if read.past_shapes.len() >= limits::PAST_SHAPES {
