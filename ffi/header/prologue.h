@@ -91,7 +91,8 @@
  *
  * A text that is copied into a caller's buffer gets a NUL. Where the buffer is too small nothing is
  * copied, *length (which may be NULL) says how many bytes the text has without its NUL, and the status
- * is SHMIRROR_SHORT_BUFFER; a NULL buffer of size 0 asks for the length.
+ * is SHMIRROR_SHORT_BUFFER; a NULL buffer of size 0 asks for the length. (A cell's text comes straight
+ * from shared memory: of a buffer that is too small for it the content is not specified.)
  *
  *
  * Threads

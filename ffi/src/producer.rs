@@ -100,7 +100,8 @@ pub unsafe extern "C" fn shmirror_producer_close(
     call(|| unsafe { handle::close(producer) })
 }
 
-/// Whether the daemon is there and takes requests. One system call. False in a forked child.
+/// Whether the daemon that this producer is attached to is there and takes requests: after a restart not
+/// before the next request, which attaches to the next daemon. One system call. False in a forked child.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_producer_is_live(
     producer: *const shmirror_producer,

@@ -205,7 +205,8 @@ impl Producer {
         Ok(ticket)
     }
 
-    /// Whether the daemon is there and takes requests. One system call.
+    /// Whether the daemon that this producer is attached to is there and takes requests. After a restart it
+    /// is `false` until the next request, which attaches to the next daemon. One system call.
     pub fn is_live(&self) -> bool {
         self.shared.is_usable()
     }

@@ -91,7 +91,8 @@
  *
  * A text that is copied into a caller's buffer gets a NUL. Where the buffer is too small nothing is
  * copied, *length (which may be NULL) says how many bytes the text has without its NUL, and the status
- * is SHMIRROR_SHORT_BUFFER; a NULL buffer of size 0 asks for the length.
+ * is SHMIRROR_SHORT_BUFFER; a NULL buffer of size 0 asks for the length. (A cell's text comes straight
+ * from shared memory: of a buffer that is too small for it the content is not specified.)
  *
  *
  * Threads
@@ -1511,9 +1512,11 @@ shmirror_status shmirror_producer_attach(const shmirror_options *options,
 shmirror_status shmirror_producer_close(shmirror_producer *producer);
 
 /**
- * Whether the daemon is there and takes requests. One system call. False in a forked child.
+ * Whether the daemon that this producer is attached to is there and takes requests: after a restart not
+ * before the next request, which attaches to the next daemon. One system call. False in a forked child.
  */
-shmirror_status shmirror_producer_is_live(const shmirror_producer *producer, bool *live);
+shmirror_status shmirror_producer_is_live(const shmirror_producer *producer,
+                                          bool *live);
 
 /**
  * How long each call waits for room in the lane, and then again for the outcome, of this producer and of
