@@ -24,7 +24,7 @@ LOOM_DIR := target/loom
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: help build built header freeze-abi stage where install uninstall examples
-.PHONY: test test-unit test-loom bench clean
+.PHONY: test test-unit python test-loom bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -98,8 +98,17 @@ examples:  ## the C and C++ examples, into target/examples
 test: test-unit test-loom  ## every test
 	@echo "all tests passed"
 
-test-unit: build  ## unit, property and multi-process tests
-	$(CARGO) test --workspace --locked
+test-unit: build python  ## unit, property and multi-process tests
+	SHMIRROR_PYTHON="$$(ls "$(PYTHON_ENV)/bin/python3" 2>&-)" $(CARGO) test --workspace --locked
+
+# For the test that reads the store's files in Python. Where it can't be had, that test is ignored.
+PYTHON_ENV := $(CURDIR)/target/python
+PYNACL := pynacl==1.6.2
+python:  ## Python with PyNaCl, in target/python
+	@test -e "$(PYTHON_ENV)/$(PYNACL)" || { rm -rf "$(PYTHON_ENV)" && python3 -m venv "$(PYTHON_ENV)" \
+		&& "$(PYTHON_ENV)/bin/pip" install --quiet --disable-pip-version-check $(PYNACL) \
+		&& touch "$(PYTHON_ENV)/$(PYNACL)"; } \
+		|| { rm -rf "$(PYTHON_ENV)"; echo "no Python with venv and PyNaCl here" >&2; test -z "$$CI"; }
 
 test-loom:  ## the models of latch and lanes
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib
