@@ -1,7 +1,7 @@
 //! The one binary, `shmirror`: `shmirror serve` is the daemon, every other command its client.
 //!
 //! In: the command line. Out: text on standard output, what went wrong on standard error, and the
-//! exit status 0 (done), 1 (refused or failed) or 2 (usage, or no daemon).
+//! exit status 0 (done), 1 (refused or failed), 2 (usage, or no daemon) or what `failure` says of keys.
 
 mod args;
 mod bench;

@@ -38,8 +38,8 @@ const FRESH_REST: [&str; 3] = ["store.db.new-journal", "store.db.new-wal", "stor
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Makes the directory where it is missing, and refuses one that is somebody else's. Writes nothing
-/// into it.
-pub(crate) fn prepare(dir: &Path) -> Result<(), StoreError> {
+/// into it. `keys` may be there already: of a start that was killed, or put there.
+pub(crate) fn prepare(dir: &Path, keys: &[PathBuf]) -> Result<(), StoreError> {
     match std::fs::metadata(dir) {
         Ok(about) if about.is_dir() => {}
         Ok(_) => {
@@ -56,7 +56,7 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), StoreError> {
         Err(e) => return Err(io(dir, "opening the data directory")(e)),
     }
     if !has_store(dir)? {
-        let foreign = foreign_names(dir)?;
+        let foreign = foreign_names(dir, keys)?;
         if !foreign.is_empty() {
             return Err(StoreError::NotOurs {
                 path: dir.to_path_buf(),
@@ -79,7 +79,7 @@ pub(crate) fn has_store(dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-fn foreign_names(dir: &Path) -> Result<Vec<String>, StoreError> {
+fn foreign_names(dir: &Path, keys: &[PathBuf]) -> Result<Vec<String>, StoreError> {
     let listing = io(dir, "listing the data directory");
     let mut foreign = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(&listing)? {
@@ -87,8 +87,9 @@ fn foreign_names(dir: &Path) -> Result<Vec<String>, StoreError> {
         let name = name.to_string_lossy();
         let key = name.strip_suffix(".new").unwrap_or(&name);
         let ours = [LOCK_FILE, CONFIG_FILE, LOG_DIR, FRESH_FILE, "lost+found"];
-        let keys = [KEY_FILE, PUBLIC_FILE, PRIVATE_FILE];
-        if !ours.contains(&&*name) && !keys.contains(&key) && !FRESH_REST.contains(&&*name) {
+        let is_key =
+            [KEY_FILE, PUBLIC_FILE, PRIVATE_FILE].contains(&key) || keys.contains(&dir.join(key));
+        if !ours.contains(&&*name) && !is_key && !FRESH_REST.contains(&&*name) {
             foreign.push(name.into_owned());
         }
     }

@@ -3,7 +3,7 @@
 //! A store's data key is random and never leaves memory unwrapped. A key slot of the store holds it
 //! wrapped by a provider. There is one slot, or two of one provider while the data key is rotated.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zerocopy::IntoBytes;
 use zeroize::{Zeroize, Zeroizing};
@@ -18,6 +18,11 @@ pub trait KeyProvider: Send {
 
     /// Where its key comes from, for messages.
     fn place(&self) -> String;
+
+    /// The files that it may have, which can stand in the data directory before the store does.
+    fn files(&self) -> Vec<PathBuf> {
+        vec![]
+    }
 
     /// Whether its key is there.
     ///

@@ -47,7 +47,7 @@ pub fn init(
     keys: &Providers,
     cipher: Algorithm,
 ) -> Result<(&'static str, String), StoreError> {
-    directory::prepare(dir)?;
+    directory::prepare(dir, &keys.files())?;
     let mut lock = Lock::take(dir)?;
     if directory::has_store(dir)? {
         return Err(StoreError::Exists { path: dir.join(STORE_FILE) });

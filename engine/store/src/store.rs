@@ -145,12 +145,12 @@ impl Store {
     /// family, [`StoreError::BadSeal`], [`StoreError::Damaged`], [`StoreError::Hole`], or the
     /// system's.
     pub fn open(dir: &Path, mut options: StoreOptions) -> Result<(Self, Recovered), StoreError> {
-        directory::prepare(dir)?;
-        let mut lock = Lock::take(dir)?;
-        let path = dir.join(STORE_FILE);
         let keys = options.keys.take();
         let keys =
             keys.unwrap_or_else(|| Providers::new(Box::new(KeyFile::new(dir.join(KEY_FILE)))));
+        directory::prepare(dir, &keys.files())?;
+        let mut lock = Lock::take(dir)?;
+        let path = dir.join(STORE_FILE);
         let new = !directory::has_store(dir)?;
         if new {
             create(dir, keys.first(), options.cipher)?;

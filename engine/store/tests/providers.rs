@@ -437,6 +437,20 @@ fn wrong_and_unusable_rsa_keys() {
 }
 
 #[test]
+fn keys_that_are_there_before_the_store_are_nobody_elses_files() {
+    // As a start leaves them that was killed between making the key and making the store.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("of-the-plant.key");
+    KeyFile::new(&path).create().unwrap();
+    std::fs::write(dir.path().join("of-the-plant.key.new"), "").unwrap();
+    make(dir.path(), with(KeyFile::new(&path)));
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(&path, other.path().join("of-the-plant.key")).unwrap();
+    let error = refused(other.path(), StoreOptions::default());
+    assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
+}
+
+#[test]
 fn the_slots_say_which_provider_opens() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), passphrase(&Says::these(&[PASSPHRASE])));

@@ -163,6 +163,10 @@ impl KeyProvider for KeyFile {
         format!("key file {}", self.path.display())
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
     fn exists(&self) -> Result<bool, StoreError> {
         self.path.try_exists().map_err(io(&self.path, "looking for the key file"))
     }

@@ -10,7 +10,7 @@ mod pem;
 mod rsa;
 mod wrapping;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use ask::{NoSource, Passphrase, PassphraseSource, Question};
 pub use credential::{CredentialKey, DEFAULT_CREDENTIAL};
@@ -44,6 +44,11 @@ impl Providers {
     /// The one for a new store.
     pub fn first(&self) -> &dyn KeyProvider {
         self.all[0].as_ref() // `new` puts one in, nothing takes one
+    }
+
+    /// The files that the providers may have.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.all.iter().flat_map(|provider| provider.files()).collect()
     }
 
     /// What a slot says of the key that wrapped it, without that key: names and values.

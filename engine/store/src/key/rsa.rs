@@ -153,6 +153,10 @@ impl KeyProvider for RsaPair {
         format!("RSA pair {} and {}", self.files.public.display(), self.files.private.display())
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.files.public.clone(), self.files.private.clone()]
+    }
+
     fn exists(&self) -> Result<bool, StoreError> {
         let path = &self.files.public;
         path.try_exists().map_err(io(path, "looking for the public key"))
