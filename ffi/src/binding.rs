@@ -77,6 +77,7 @@ pub(crate) struct Bound {
     pub(crate) size: usize,
     /// The form of rows whose columns the members know.
     pub(crate) form: Form,
+    /// For each member the value that it is to get.
     pub(crate) staged: Vec<Staged>,
 }
 
@@ -114,7 +115,7 @@ unsafe fn bind(fields: &[shmirror_field]) -> Result<shmirror_binding, Failure> {
     let members = members?;
     let bound = Bound {
         size: members.iter().map(Member::end).max().unwrap_or(0),
-        staged: Vec::with_capacity(members.len()),
+        staged: vec![Staged::Null; members.len()],
         members,
         form: Row::default().form(),
     };

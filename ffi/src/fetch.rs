@@ -133,9 +133,8 @@ unsafe fn fill(bound: &mut Bound, row: RowRef<'_>, out: *mut c_void, out_size: u
     if bound.form != row.form() {
         find(bound, row)?;
     }
-    bound.staged.clear();
-    for member in &bound.members {
-        bound.staged.push(member.stage(row)?);
+    for (member, staged) in bound.members.iter().zip(&mut bound.staged) {
+        member.stage(row, staged)?;
     }
     for (member, staged) in bound.members.iter().zip(&bound.staged) {
         // SAFETY: the caller's; the members end before `bound.size`, and what is staged is of this
