@@ -185,13 +185,12 @@ impl KeyProvider for RsaPair {
         write_new(path, 0o644, text.map_err(|what| self.unusable(path, what))?.as_bytes())
     }
 
-    fn wrap(&self, store: &Path, slot: u64, text: &[u8]) -> Result<Vec<u8>, StoreError> {
+    fn wrap(&self, _store: &Path, _slot: u64, text: &[u8]) -> Result<Vec<u8>, StoreError> {
         let key = self.public(&mut self.known())?;
         let failed = |what: &str| self.unusable(&self.files.public, what.into());
         let mut out = fingerprint(&key).map_err(|what| failed(&what))?.to_vec();
         let sealed = out.len()..out.len() + key.key_size_bytes();
         out.resize(sealed.end, 0);
-        let _ = (store, slot);
         OaepPublicEncryptingKey::new(key)
             .and_then(|key| {
                 key.encrypt(&OAEP_SHA256_MGF1SHA256, text, &mut out[sealed], None).map(|_| ())

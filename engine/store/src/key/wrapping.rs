@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use zeroize::Zeroizing;
 
 use crate::error::{Place, StoreError};
@@ -125,11 +126,9 @@ pub(super) fn key_of_text(text: &[u8]) -> Option<WrappingKey> {
     }
     // Constant in time, as a key's digits should not be told from how long they take to read.
     let read = match text.len() {
-        44 => base64ct::Base64::decode(text, key.as_mut_slice()).map(<[u8]>::len),
-        43 => base64ct::Base64Unpadded::decode(text, key.as_mut_slice()).map(<[u8]>::len),
+        44 => Base64::decode(text, key.as_mut_slice()).map(<[u8]>::len),
+        43 => Base64Unpadded::decode(text, key.as_mut_slice()).map(<[u8]>::len),
         _ => return None,
     };
     (read == Ok(KEY_BYTES)).then_some(key)
 }
-
-use base64ct::Encoding as _;
