@@ -1,13 +1,29 @@
-//! Sealed values that were changed, moved, put back or taken away are noticed and named.
+//! Sealed values that were changed, moved, put back or taken away are noticed and named, whatever cipher
+//! sealed them.
 #![allow(missing_docs, reason = "tests")]
 
 mod common;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use common::*;
 use rusqlite::Connection;
-use shmirror_store::{Place, StoreError};
+use rusqlite::types::Value as Sql;
+use shmirror_store::cipher::{ALGORITHMS, Algorithm};
+use shmirror_store::{Place, StoreError, StoreOptions};
+
+/// Revisions that `small_store` checkpoints. Groups of the log up to here are not read at a start: check
+/// and history see what is wrong with them.
+const CHECKPOINT: i64 = 5;
+
+fn of_cipher(dir: &Path, cipher: Algorithm) -> Model {
+    let model = small_store_with(dir, StoreOptions { cipher, ..StoreOptions::default() });
+    let heads = sealed(dir).into_iter().filter(|s| s.table != "key_slot");
+    heads.for_each(|s| assert_eq!(s.blob[1], cipher.id, "{s:?}"));
+    model
+}
 
 /// Changes a closed store behind its back. Leaves no side files.
 fn change(dir: &Path, sql: &str, params: impl rusqlite::Params) {
@@ -24,10 +40,71 @@ fn refused(dir: &Path) -> StoreError {
     error
 }
 
-/// Table, key column, key, value column, value of every sealed value.
-fn sealed(
-    dir: &Path,
-) -> Vec<(&'static str, &'static str, rusqlite::types::Value, &'static str, Vec<u8>)> {
+/// A sealed value, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+struct Sealed {
+    table: &'static str,
+    key: &'static str,
+    id: Sql,
+    value: &'static str,
+    blob: Vec<u8>,
+}
+
+impl Sealed {
+    /// Puts `blob` into its place.
+    fn put(&self, dir: &Path, blob: &[u8]) {
+        let sql = format!("UPDATE {} SET {} = ?1 WHERE {} = ?2", self.table, self.value, self.key);
+        change(dir, &sql, (blob, &self.id));
+    }
+
+    /// Whether nothing reads it at a start.
+    fn is_old_group(&self) -> bool {
+        self.table == "commit_log" && matches!(self.id, Sql::Integer(first) if first <= CHECKPOINT)
+    }
+
+    /// Whether `error` names this place, and as the cause its seal. `head`: the eight bytes before the
+    /// seal of a key slot may be what is wrong.
+    fn is_named_by(&self, error: &StoreError, head: bool) -> bool {
+        let named = match error {
+            StoreError::KeyWrong { .. } => return head && self.table == "key_slot",
+            StoreError::BadSeal { place, .. } => match place {
+                Place::Row { slot } => ("row", slot.to_string()),
+                Place::Log { first } => ("commit_log", first.to_string()),
+                Place::State => ("meta", "state".into()),
+                Place::Catalogue => ("meta", "catalogue".into()),
+                Place::KeySlot { id } => ("key_slot", id.to_string()),
+            },
+            _ => return false,
+        };
+        let id = match &self.id {
+            Sql::Integer(i) => i.to_string(),
+            Sql::Text(t) => t.clone(),
+            other => panic!("{other:?}"),
+        };
+        named == (self.table, id)
+    }
+
+    /// Asserts that the store is refused because of this place; or, where no start reads it, that check
+    /// names it and history stops there.
+    #[track_caller]
+    fn assert_found(&self, dir: &Path, what: &str) {
+        if !self.is_old_group() {
+            let error = refused(dir);
+            let named = self.is_named_by(&error, true);
+            return assert!(named, "{what}, {} {:?}: {error}", self.table, self.id);
+        }
+        let (store, ..) = open(dir).unwrap();
+        let mut reader = store.reader().unwrap();
+        let report = reader.snapshot(|_| ()).unwrap();
+        let named = report.faults.iter().any(|fault| self.is_named_by(fault, false));
+        assert!(named, "{what}, {} {:?}: {:?}", self.table, self.id, report.faults);
+        let history = reader.history(1, &[], 1 << 20, &mut Vec::new());
+        assert!(matches!(history, Err(StoreError::BadSeal { .. })), "{what}: {history:?}");
+    }
+}
+
+/// Every sealed value.
+fn sealed(dir: &Path) -> Vec<Sealed> {
     let conn = Connection::open(dir.join("store.db")).unwrap();
     let mut all = Vec::new();
     for (table, key, value, filter) in [
@@ -39,88 +116,154 @@ fn sealed(
         let sql = format!("SELECT {key}, {value} FROM {table} {filter}");
         let mut select = conn.prepare(&sql).unwrap();
         let rows = select
-            .query_map([], |r| Ok((table, key, r.get(0)?, value, r.get(1)?)))
+            .query_map([], |r| Ok(Sealed { table, key, id: r.get(0)?, value, blob: r.get(1)? }))
             .unwrap()
             .collect::<Result<Vec<_>, _>>()
             .unwrap();
         all.extend(rows);
     }
-    drop(conn);
+    assert_eq!(all.len(), 4 + 7 + 2 + 1);
     all
 }
 
-#[test]
-fn no_bit_of_a_sealed_value_can_be_flipped_unnoticed() {
-    let dir = tempfile::tempdir().unwrap();
-    let model = small_store(dir.path());
-    let checkpoint = 5; // small_store checkpoints its first five revisions
-    let all = sealed(dir.path());
-    assert_eq!(all.len(), 4 + 7 + 2 + 1);
-    let mut seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
-    println!("seed {seed}");
-    for (table, key, id, value, blob) in all {
-        let sql = format!("UPDATE {table} SET {value} = ?1 WHERE {key} = ?2");
-        // One connection for all flips of a value: each opening must leave the file as it is.
-        for at in 0..blob.len() {
-            // Every byte of the head, a sample of the rest; a random bit of it.
-            seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-            if at >= 56 && at + 8 < blob.len() && !at.is_multiple_of(13) {
-                continue;
-            }
-            let harmless = matches!(
-                (table, &id),
-                ("commit_log", rusqlite::types::Value::Integer(first)) if *first <= checkpoint
-            );
-            if harmless && !at.is_multiple_of(9) {
-                continue; // the opening goes all the way then, which takes longer
-            }
-            let bit = (seed >> 60) as u32 & 7;
-            let mut flipped = blob.clone();
-            flipped[at] ^= 1 << bit;
-            change(dir.path(), &sql, (&flipped, &id));
-            let what = format!("{table} {id:?}, bit {bit} of byte {at}");
-            if harmless {
-                // Before the checkpoint: recovery does not need it, but check and history see it.
-                let (store, recovered, rows) = open(dir.path()).unwrap();
-                model.assert_recovered(&recovered, &rows);
-                let mut reader = store.reader().unwrap();
-                let report = reader.snapshot(|_| ()).unwrap();
-                assert_eq!(report.fault_count, 1, "{what}: {:?}", report.faults);
-                let history = reader.history(1, &[], 1 << 20, &mut Vec::new());
-                assert!(matches!(history, Err(StoreError::BadSeal { .. })), "{what}");
-            } else {
-                let error = refused(dir.path());
-                let place = match (&error, table) {
-                    (StoreError::BadSeal { place, .. }, _) => *place,
-                    // The id of the key that wrapped it.
-                    (StoreError::KeyWrong { .. }, "key_slot") if at < 8 => continue,
-                    _ => panic!("{what}: {error}"),
-                };
-                let named = match place {
-                    Place::Row { slot } => ("row", slot.to_string()),
-                    Place::Log { first } => ("commit_log", first.to_string()),
-                    Place::State => ("meta", "state".into()),
-                    Place::Catalogue => ("meta", "catalogue".into()),
-                    Place::KeySlot { id } => ("key_slot", id.to_string()),
-                };
-                let id = match &id {
-                    rusqlite::types::Value::Integer(i) => i.to_string(),
-                    rusqlite::types::Value::Text(t) => t.clone(),
-                    other => panic!("{other:?}"),
-                };
-                assert_eq!(named, (table, id), "{what}: {error}");
-            }
-        }
-        change(dir.path(), &sql, (&blob, &id));
+/// One of each kind that a start reads: a row, a group of the tail, state, catalogue, key slot.
+fn one_of_each(all: &[Sealed]) -> Vec<&Sealed> {
+    let mut kinds: Vec<&Sealed> = all.iter().filter(|s| s.table == "meta").collect();
+    for table in ["row", "commit_log", "key_slot"] {
+        kinds.extend(all.iter().rfind(|s| s.table == table));
     }
+    assert!(kinds.len() == 5 && kinds.iter().all(|s| !s.is_old_group()));
+    kinds
+}
+
+/// In the file itself, so that it is quick; each value lies there once.
+fn flip_every_bit(cipher: Algorithm) {
+    let dir = tempfile::tempdir().unwrap();
+    let model = of_cipher(dir.path(), cipher);
+    let all = sealed(dir.path());
+    let path = dir.path().join("store.db");
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    let mut expected = contents(dir.path());
+    let (mut flips, stored) = (0, std::fs::read(&path).unwrap());
+    for value in one_of_each(&all) {
+        let places: Vec<usize> = (0..=stored.len() - value.blob.len())
+            .filter(|at| stored[*at..].starts_with(&value.blob))
+            .collect();
+        let &[at] = &places[..] else { panic!("{value:?} is at {places:?}") };
+        for bit in 0..value.blob.len() * 8 {
+            let (byte, flipped) = (bit / 8, value.blob[bit / 8] ^ 1 << (bit % 8));
+            file.write_all_at(&[flipped], (at + byte) as u64).unwrap();
+            expected.get_mut("store.db").unwrap().1[at + byte] = flipped;
+            let Err(error) = open(dir.path()) else { panic!("bit {bit} of {value:?}") };
+            let head = value.table == "key_slot" && byte < 8;
+            assert!(value.is_named_by(&error, head), "bit {bit} of {value:?}: {error}");
+            assert_same(&expected, &contents(dir.path()));
+            file.write_all_at(&value.blob[byte..=byte], (at + byte) as u64).unwrap();
+            expected.get_mut("store.db").unwrap().1[at + byte] = value.blob[byte];
+            flips += 1;
+        }
+    }
+    println!("{}: {flips} flips", cipher.name);
     let (_store, recovered, rows) = open(dir.path()).unwrap();
     model.assert_recovered(&recovered, &rows);
 }
 
 #[test]
+fn every_bit_counts_under_xsalsa20_poly1305() {
+    flip_every_bit(Algorithm::of_id(1).unwrap());
+}
+
+#[test]
+fn every_bit_counts_under_xchacha20_poly1305() {
+    flip_every_bit(Algorithm::of_id(2).unwrap());
+}
+
+#[test]
+fn every_bit_counts_under_aes_256_gcm() {
+    flip_every_bit(Algorithm::of_id(3).unwrap());
+    assert_eq!(ALGORITHMS.len(), 3, "one test for each");
+}
+
+#[test]
+fn no_value_may_be_longer_or_shorter() {
+    for cipher in ALGORITHMS {
+        let dir = tempfile::tempdir().unwrap();
+        of_cipher(dir.path(), *cipher);
+        let all = sealed(dir.path());
+        for value in one_of_each(&all) {
+            for length in 0..value.blob.len() {
+                value.put(dir.path(), &value.blob[..length]);
+                value.assert_found(dir.path(), &format!("{cipher:?}, cut to {length}"));
+            }
+            for more in [1, 8, 16] {
+                let longer = [&value.blob[..], &vec![0; more]].concat();
+                value.put(dir.path(), &longer);
+                value.assert_found(dir.path(), &format!("{cipher:?}, {more} bytes more"));
+            }
+            value.put(dir.path(), &value.blob);
+        }
+        drop(open(dir.path()).unwrap());
+    }
+}
+
+#[test]
+fn no_value_opens_in_the_place_of_another() {
+    for cipher in ALGORITHMS {
+        let dir = tempfile::tempdir().unwrap();
+        of_cipher(dir.path(), *cipher);
+        let all = sealed(dir.path());
+        for from in &all {
+            for to in all.iter().filter(|to| *to != from) {
+                let copy = crash_copy(dir.path());
+                to.put(copy.path(), &from.blob);
+                let what = format!("{cipher:?}, {} {:?} moved", from.table, from.id);
+                to.assert_found(copy.path(), &what);
+            }
+        }
+        for (i, one) in all.iter().enumerate() {
+            for other in &all[i + 1..] {
+                let copy = crash_copy(dir.path());
+                one.put(copy.path(), &other.blob);
+                other.put(copy.path(), &one.blob);
+                let what = format!("{cipher:?}, {one:?} and {other:?} exchanged");
+                if one.is_old_group() && other.is_old_group() {
+                    one.assert_found(copy.path(), &what);
+                    other.assert_found(copy.path(), &what);
+                } else {
+                    let error = refused(copy.path());
+                    let named = one.is_named_by(&error, true) || other.is_named_by(&error, true);
+                    assert!(named, "{what}: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Of every value, also of those that no start reads, a sample of the bits.
+#[test]
+fn no_bit_of_any_value_can_be_flipped_unnoticed() {
+    let mut seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
+    println!("seed {seed}");
+    for cipher in ALGORITHMS {
+        let dir = tempfile::tempdir().unwrap();
+        of_cipher(dir.path(), *cipher);
+        for value in &sealed(dir.path()) {
+            for at in (0..value.blob.len()).step_by(9) {
+                seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+                let bit = (seed >> 60) as u32 & 7;
+                let mut flipped = value.blob.clone();
+                flipped[at] ^= 1 << bit;
+                let copy = crash_copy(dir.path());
+                value.put(copy.path(), &flipped);
+                let what = format!("{cipher:?}, bit {bit} of byte {at}");
+                value.assert_found(copy.path(), &what);
+            }
+        }
+    }
+}
+
+#[test]
 fn seals_open_only_in_their_own_place() {
-    let dir = tempfile::tempdir().unwrap();
-    small_store(dir.path());
     let cases = [
         // two rows exchanged, with and without their revisions
         "UPDATE row SET sealed = (SELECT sealed FROM row r WHERE r.slot = 5 - row.slot) \
@@ -160,10 +303,11 @@ fn seals_open_only_in_their_own_place() {
         "UPDATE key_slot SET id = 2",
         "INSERT INTO commit_log SELECT 8, 8, at, sealed FROM commit_log WHERE first_revision = 7",
     ];
-    for sql in cases {
-        let copy = crash_copy(dir.path());
-        change(copy.path(), sql, []);
-        let error = refused(copy.path());
+    for (cipher, sql) in ALGORITHMS.iter().flat_map(|cipher| cases.map(|sql| (*cipher, sql))) {
+        let dir = tempfile::tempdir().unwrap();
+        of_cipher(dir.path(), cipher);
+        change(dir.path(), sql, []);
+        let error = refused(dir.path());
         let named = matches!(
             error,
             StoreError::BadSeal { .. }
@@ -171,7 +315,7 @@ fn seals_open_only_in_their_own_place() {
                 | StoreError::Hole { .. }
                 | StoreError::KeyProvider { .. }
         );
-        assert!(named, "{sql}: {error:?}");
+        assert!(named, "{cipher:?}, {sql}: {error:?}");
         println!("{sql}\n    {error}");
     }
 }

@@ -305,7 +305,12 @@ pub fn copy_into(dir: &Path, to: &Path) {
 
 /// A small store with both checkpointed rows and a log tail; its model. Closed.
 pub fn small_store(dir: &Path) -> Model {
-    let (mut store, ..) = open(dir).unwrap();
+    small_store_with(dir, StoreOptions::default())
+}
+
+/// The same, made with these options.
+pub fn small_store_with(dir: &Path, options: StoreOptions) -> Model {
+    let (mut store, ..) = open_with(dir, options).unwrap();
     let mut model = Model::default();
     model.commit(&mut store, &[vec![Change::Schema(vec![1, 2])]]);
     for i in 0..4 {
