@@ -24,7 +24,7 @@ LOOM_DIR := target/loom
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: help build built header freeze-abi stage where install uninstall examples
-.PHONY: test test-unit python test-loom bench clean
+.PHONY: test test-unit python test-loom test-figures bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -112,6 +112,9 @@ python:  ## Python with PyNaCl, in target/python
 
 test-loom:  ## the models of latch and lanes
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib
+
+test-figures:  ## what a read costs in C, beside what it costs in Rust
+	$(CARGO) test --locked -p shmirror-ffi --test capi figures:: -- --nocapture --test-threads=1
 
 bench: build  ## the figures of this machine, beside what they must reach
 	target/release/shmirror bench
