@@ -12,6 +12,7 @@ use common::*;
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use shmirror_store::cipher::{ALGORITHMS, Algorithm};
+use shmirror_store::seal::SealFault;
 use shmirror_store::{Place, StoreError, StoreOptions};
 
 /// Revisions that `small_store` checkpoints. Groups of the log up to here are not read at a start: check
@@ -234,6 +235,46 @@ fn no_value_opens_in_the_place_of_another() {
                     let named = one.is_named_by(&error, true) || other.is_named_by(&error, true);
                     assert!(named, "{what}: {error}");
                 }
+            }
+        }
+    }
+}
+
+/// Where all the rest is the same: rows of one revision; a row and a group with the same numbers; a row and
+/// what it was.
+#[test]
+fn place_kind_and_revision_each_tell_seals_apart() {
+    for cipher in ALGORITHMS {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { cipher: *cipher, ..StoreOptions::default() };
+        let (mut store, ..) = open_with(dir.path(), options).unwrap();
+        let mut model = Model::default();
+        let put = |birth: u64, text: &str| {
+            let text = text.to_owned();
+            Change::Put { table: 1, birth, key: birth as i64, text }
+        };
+        let first = vec![Change::Schema(vec![1]), put(1, "one"), put(2, "two"), put(3, "old")];
+        model.commit(&mut store, &[first]);
+        while store.checkpoint_step(100).unwrap() > 0 {}
+        let read = |sql: &str| -> Vec<u8> {
+            let conn = Connection::open(dir.path().join("store.db")).unwrap();
+            conn.query_row(sql, [], |r| r.get(0)).unwrap()
+        };
+        let old = read("SELECT sealed FROM row WHERE slot = 3");
+        model.commit(&mut store, &[vec![put(3, "new")]]);
+        while store.checkpoint_step(100).unwrap() > 0 {}
+        store.close().unwrap();
+        let two = read("SELECT sealed FROM row WHERE slot = 2");
+        let group = read("SELECT sealed FROM commit_log WHERE first_revision = 1");
+        for (slot, blob, expected) in [(1, two, "place"), (1, group, "kind"), (3, old, "revision")]
+        {
+            let copy = crash_copy(dir.path());
+            change(copy.path(), "UPDATE row SET sealed = ?1 WHERE slot = ?2", (&blob, slot as i64));
+            match refused(copy.path()) {
+                StoreError::BadSeal { place, fault: SealFault::Moved { field, .. }, .. } => {
+                    assert_eq!((place, field), (Place::Row { slot }, expected));
+                }
+                other => panic!("{cipher:?}, {expected}: {other}"),
             }
         }
     }
