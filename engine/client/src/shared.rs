@@ -4,7 +4,7 @@
 //! everything that was under way settled or submitted again in its order.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -157,7 +157,22 @@ impl Shared {
     /// Reattaches where that is needed, and finds out about everything that was under way.
     pub(crate) fn recover(&self, deadline: Instant) -> Result<(), Error> {
         self.same_process()?;
-        let _one = self.recovering.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pause = BACKOFF.0;
+        let _one = loop {
+            // Who has it may go on for as long as its own caller allows, which is not this one's time.
+            match self.recovering.try_lock() {
+                Ok(guard) => break guard,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let what = "another thread is attaching to the next one".to_owned();
+                return Err(Error::Disconnected { what });
+            }
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(BACKOFF.1);
+        };
         let mut pause = BACKOFF.0;
         loop {
             let error = match self.try_recover(deadline) {

@@ -103,6 +103,31 @@ fn an_absent_daemon_is_waited_for_no_longer_than_asked() {
     producer.with_timeout(LONG).insert("t", &json!({"id": 2})).unwrap();
 }
 
+#[test]
+fn nobody_waits_longer_than_asked_because_another_thread_does() {
+    let mut place = Place::served();
+    let patient = place.producer().with_timeout(LONG);
+    patient.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)").unwrap();
+    place.stop();
+    until("the producer's noticing", || !patient.is_live());
+    std::thread::scope(|scope| {
+        let inserted = scope.spawn(|| patient.insert("t", &json!({"id": 1})));
+        // All of one lane: clones of a producer share it. Once the patient one is at it, the others meet
+        // it again and again.
+        let hasty = patient.clone().with_timeout(Duration::from_millis(50));
+        let end = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < end {
+            let start = Instant::now();
+            let e = hasty.insert("t", &json!({"id": 2})).unwrap_err();
+            assert!(matches!(e, Error::NoDaemon { .. } | Error::Disconnected { .. }), "{e}");
+            assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        }
+        place.start();
+        inserted.join().unwrap().unwrap();
+    });
+    assert_eq!(place.mirror().table("t").unwrap().len(), 1);
+}
+
 /// What a subscriber was told, applied: key → value.
 fn replay(state: &mut BTreeMap<i64, i64>, event: Event, newest: &mut u64) {
     let Event::Change(change) = event else { return };
