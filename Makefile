@@ -114,7 +114,7 @@ test-loom:  ## the models of latch and lanes
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib
 
 test-figures:  ## what a read costs in C, beside what it costs in Rust
-	$(CARGO) test --locked -p shmirror-ffi --test capi figures:: -- --nocapture --test-threads=1
+	$(CARGO) test --locked -p shmirror-ffi --test figures -- --nocapture --test-threads=1
 
 bench: build  ## the figures of this machine, beside what they must reach
 	target/release/shmirror bench

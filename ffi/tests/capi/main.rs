@@ -10,7 +10,6 @@ mod abi;
 mod allocation;
 mod conformance;
 mod examples;
-mod figures;
 mod following;
 mod golden;
 mod header;

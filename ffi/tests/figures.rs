@@ -3,6 +3,11 @@
 //! The loops are `tests/c/figures.c` against the installed library and `examples/figures.rs`, both as a
 //! release builds them, whatever this test is built as.
 
+#[path = "../../engine/cli/tests/common/mod.rs"]
+mod common;
+#[path = "capi/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +15,6 @@ use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::common::Instance;
-use crate::program;
 
 /// Rounds of each kind of read in one run.
 const ROUNDS: u32 = 400;
