@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::catalogue::{Catalogue, MAIN};
 use shmirror_shm::clock::monotonic_ns;
 use shmirror_shm::region::Region;
 use shmirror_shm::snapshot::{ReadError, Segment};
@@ -279,7 +279,7 @@ impl Core {
 /// Asks for the segment and maps it.
 fn fetch(connection: &Connection) -> Result<Attachment, Error> {
     let what = "asking for the segment";
-    let (answer, fds) = connection.call(&Call::Segment, CALL, what)?;
+    let (answer, fds) = connection.call(&Call::Segment(MAIN.to_owned()), CALL, what)?;
     let Answer::Segment { bytes, .. } = answer else { return Err(wrong_answer(what)) };
     let region = Region::map_read_only(only(fds, what)?, bytes)
         .map(Arc::new)

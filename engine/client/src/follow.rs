@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::catalogue::{Catalogue, MAIN};
 use shmirror_shm::lane::{EventsError, EventsReader};
 use shmirror_shm::record::{FLAG_ELIDED, RecordRef, records};
 use shmirror_shm::region::Region;
@@ -425,7 +425,7 @@ fn away() -> Error {
 /// The events lane of the daemon at the other end.
 fn events(connection: &Connection) -> Result<EventsReader, Error> {
     let what = "asking for the events lane";
-    let (answer, fds) = connection.call(&Call::Events, CALL, what)?;
+    let (answer, fds) = connection.call(&Call::Events(MAIN.to_owned()), CALL, what)?;
     let Answer::Events { bytes, .. } = answer else { return Err(wrong_answer(what)) };
     Region::map_read_only(only(fds, what)?, bytes)
         .and_then(|region| EventsReader::open(Arc::new(region)))
@@ -437,7 +437,7 @@ fn published(connection: &Connection) -> Result<Catalogue, Error> {
     let what = "asking for the segment";
     let deadline = Instant::now() + CALL;
     loop {
-        let (answer, fds) = connection.call(&Call::Segment, CALL, what)?;
+        let (answer, fds) = connection.call(&Call::Segment(MAIN.to_owned()), CALL, what)?;
         let Answer::Segment { bytes, .. } = answer else { return Err(wrong_answer(what)) };
         let segment = Region::map_read_only(only(fds, what)?, bytes)
             .and_then(|region| Segment::open(Arc::new(region)))

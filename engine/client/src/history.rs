@@ -35,7 +35,8 @@ pub(crate) type Ask<'a> = &'a mut dyn FnMut(&Call, &str) -> Result<(Answer, Vec<
 /// where empty) and, always, of the schema.
 pub(crate) fn chunk(ask: Ask<'_>, from: u64, tables: &[u32], bytes: u64) -> Result<Chunk, Error> {
     let what = "reading the commit log";
-    let call = Call::History { from, tables: tables.to_vec(), max_bytes: bytes };
+    let call =
+        Call::History { from, namespace: String::new(), tables: tables.to_vec(), max_bytes: bytes };
     let (answer, mut fds) = match ask(&call, what) {
         Err(Error::Refused { code: RefuseCode::TooOld, .. }) => {
             return Err(Error::TooOld { asked: from, oldest: oldest(ask)? });
@@ -51,7 +52,12 @@ pub(crate) fn chunk(ask: Ask<'_>, from: u64, tables: &[u32], bytes: u64) -> Resu
 /// The oldest revision that the log holds.
 pub(crate) fn oldest(ask: Ask<'_>) -> Result<u64, Error> {
     let what = "asking for the commit log's oldest revision";
-    let call = Call::History { from: u64::MAX, tables: Vec::new(), max_bytes: 0 };
+    let call = Call::History {
+        from: u64::MAX,
+        namespace: String::new(),
+        tables: Vec::new(),
+        max_bytes: 0,
+    };
     match ask(&call, what)?.0 {
         Answer::History { oldest, .. } => Ok(oldest),
         _ => Err(wrong_answer(what)),

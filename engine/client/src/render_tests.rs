@@ -23,7 +23,7 @@ fn catalogue(version: u64, tables: &[(u32, &str, u32)]) -> Catalogue {
             def
         })
         .collect();
-    Catalogue { schema_version: version, next_table_id: 9, tables, objects: vec![] }
+    Catalogue { schema_version: version, next_table_id: 9, tables, ..Catalogue::default() }
 }
 
 fn row(table: (u32, u32), operation: Operation, changed: u64, values: &[Value]) -> Vec<u64> {

@@ -149,6 +149,7 @@ pub(crate) mod tests {
         };
         TableDef {
             id: 1,
+            namespace: "main".to_owned(),
             name: name.to_owned(),
             shape: 2,
             sql: String::new(),

@@ -2,11 +2,14 @@
 //!
 //! Unknown keys and bad values are refused by name and line; nothing is guessed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use shmirror_shm::catalogue::MAIN;
+use shmirror_shm::limits;
 use shmirror_shm::socket_path::{DEFAULT_INSTANCE, default_socket_path};
 use shmirror_store::cipher::{ALGORITHMS, Algorithm};
 
@@ -56,6 +59,8 @@ impl Synchronous {
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
+    /// The file that it was read from, or would be.
+    pub file: PathBuf,
     /// Section `[instance]`.
     pub instance: InstanceConfig,
     /// Section `[store]`.
@@ -70,6 +75,99 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Section `[log]` (`serve` only).
     pub log: LogConfig,
+    /// Section `[access]`.
+    pub access: AccessConfig,
+    /// Sections `[namespaces.NAME]`, by name.
+    pub namespaces: BTreeMap<String, NamespaceConfig>,
+}
+
+/// Who looks after the instance, besides the user that it runs as.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AccessConfig {
+    /// Who may see all of the status, check, back up and rotate keys. That alone lets nobody read or
+    /// write a table.
+    pub administrators: Vec<Principal>,
+}
+
+/// Who may see a namespace. The user that the daemon runs as always may.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct NamespaceConfig {
+    /// Who may read it.
+    pub readers: Vec<Principal>,
+    /// Who may read and write it.
+    pub writers: Vec<Principal>,
+}
+
+/// A user or group in a rule: `user:hmi`, `user:1001`, `group:operators`, `group:50` or `everyone`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A user.
+    User(Who),
+    /// All whose group, or one of whose supplementary groups, it is.
+    Group(Who),
+    /// All users.
+    Everyone,
+}
+
+/// A user or group, as a rule names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// By its number.
+    Id(u32),
+    /// By its name.
+    Name(String),
+}
+
+impl std::fmt::Display for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, who) = match self {
+            Self::Everyone => return f.write_str("everyone"),
+            Self::User(who) => ("user", who),
+            Self::Group(who) => ("group", who),
+        };
+        match who {
+            Who::Id(id) => write!(f, "{kind}:{id}"),
+            Who::Name(name) => write!(f, "{kind}:{name}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Principal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "everyone" {
+            return Ok(Self::Everyone);
+        }
+        let bad = || {
+            format!(
+                "{text:?}: \"user:NAME\", \"group:NAME\" (or their numbers) or \"everyone\" expected"
+            )
+        };
+        let (kind, name) = text.split_once(':').ok_or_else(bad)?;
+        let who = match name.parse() {
+            // What setuid and chown take for "leave it as it is".
+            Ok(u32::MAX) => return Err(bad()),
+            Ok(id) => Who::Id(id),
+            Err(_) if name.is_empty() || name.contains([':', '\0', '\n']) => return Err(bad()),
+            Err(_) => Who::Name(name.to_owned()),
+        };
+        match kind {
+            "user" => Ok(Self::User(who)),
+            "group" => Ok(Self::Group(who)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Principal {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// What the instance is called and where it is reached.
@@ -210,6 +308,8 @@ struct FileForm {
     lanes: LanesConfig,
     limits: LimitsConfig,
     log: LogConfig,
+    access: AccessConfig,
+    namespaces: BTreeMap<String, NamespaceConfig>,
 }
 
 impl Config {
@@ -228,7 +328,7 @@ impl Config {
             path: file.to_owned(),
             source,
         })?;
-        Self::parse(data, file, &text)
+        Ok(Self { file: file.to_owned(), ..Self::parse(data, file, &text)? })
     }
 
     /// The configuration in `text`; `file` names it in errors.
@@ -244,8 +344,11 @@ impl Config {
     }
 
     fn of(data: PathBuf, form: FileForm) -> Self {
-        let FileForm { instance, store, key, segment, lanes, limits, log } = form;
-        Self { data, instance, store, key, segment, lanes, limits, log }
+        let FileForm { instance, store, key, segment, lanes, limits, log, access, .. } = form;
+        let mut namespaces = form.namespaces;
+        namespaces.entry(MAIN.to_owned()).or_default();
+        let file = data.join(FILE_NAME);
+        Self { data, file, instance, store, key, segment, lanes, limits, log, access, namespaces }
     }
 
     /// The text of the commented file that `serve` writes at its first start.
@@ -288,6 +391,7 @@ impl Config {
             range("segment.reserve", reserve, 1 << 20, 1 << 40)?;
         }
         self.key.check()?;
+        self.check_namespaces()?;
         if self.limits.transaction_time.is_zero() || self.limits.query_time.is_zero() {
             return Err("limits: a time of 0 lets nothing run".to_owned());
         }
@@ -295,6 +399,41 @@ impl Config {
         if !["error", "warn", "info", "debug", "trace"].contains(&level.as_str()) {
             return Err(format!(
                 "log.level = {level:?}: error, warn, info, debug or trace expected"
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Names that SQL takes bare, and that differ in more than case.
+    fn check_namespaces(&self) -> Result<(), String> {
+        let names: Vec<&str> = self.namespaces.keys().map(String::as_str).collect();
+        for (i, name) in names.iter().enumerate() {
+            let plain = (1..=limits::NAMESPACE_BYTES).contains(&name.len())
+                && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !plain {
+                return Err(format!(
+                    "namespaces.{name}: 1 to {} letters, digits or '_' expected, the first no digit",
+                    limits::NAMESPACE_BYTES
+                ));
+            }
+            let lower = name.to_ascii_lowercase();
+            if lower == "temp" || lower.starts_with("sqlite_") || lower == MAIN && *name != MAIN {
+                return Err(format!("namespaces.{name}: the name is SQLite's own"));
+            }
+            if let Some(other) = names[..i].iter().find(|n| n.eq_ignore_ascii_case(name)) {
+                return Err(format!(
+                    "namespaces.{other} and namespaces.{name} differ in case alone"
+                ));
+            }
+        }
+        let found = names.iter().filter(|n| **n != MAIN).count();
+        if found > limits::NAMESPACES {
+            return Err(format!(
+                "{found} namespaces besides {MAIN}, at most {} allowed",
+                limits::NAMESPACES
             ));
         }
         Ok(())
@@ -418,6 +557,16 @@ mod tests {
             "[key]\ncredential = \"../key\"",
             "[key]\npassphrase = \"secret\"",
             "[segment]\nreserve = \"99999999999TiB\"",
+            "[namespaces.\"a b\"]",
+            "[namespaces.temp]",
+            "[namespaces.Main]",
+            "[namespaces.sqlite_x]",
+            "[namespaces.plant]\n[namespaces.PLANT]",
+            "[namespaces.plant]\nreaders = [\"hmi\"]",
+            "[namespaces.plant]\nreaders = [\"user:\"]",
+            "[namespaces.plant]\nreaders = [\"host:hmi\"]",
+            "[namespaces.plant]\nowners = []",
+            "[access]\nadministrators = \"user:0\"",
         ] {
             assert!(matches!(parse(text), Err(DaemonError::Config { .. })), "{text}");
         }

@@ -7,8 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use shmirror_shm::catalogue::MAIN;
 use shmirror_shm::snapshot::Segment;
 
+use crate::access::Rules;
 use crate::config::Config;
 use crate::control::Control;
 use crate::control::socket::ControlSocket;
@@ -76,19 +78,23 @@ impl Daemon {
         drop(secrets); // the store's provider keeps what it needs
         let provider = foundation.store.key_provider();
         let key = (provider.name(), provider.place());
+        let uid = rustix::process::geteuid().as_raw();
+        let rules = Rules::resolve(&config, uid, &foundation.catalogue)?;
         let socket = ControlSocket::bind(&config.socket_path())?;
         let readers = Arc::new(Readers::open(&foundation.store)?);
         let instance = Arc::new(Instance {
             id,
             socket: socket.path().to_owned(),
             pid: std::process::id(),
-            uid: rustix::process::geteuid().as_raw(),
+            uid,
             started,
             key,
-            published: Published::new(descriptors(&foundation)?),
+            generation: foundation.segment.generation(),
+            published: Published::default(),
             pulse: Pulse::default(),
             config,
         });
+        instance.published.replace(0, descriptors(&foundation)?);
         tracing::info!(
             revision = foundation.newest_revision,
             generation = foundation.segment.generation(),
@@ -112,6 +118,7 @@ impl Daemon {
             (to_control.clone(), control_mail),
             to_pipeline.clone(),
             readers,
+            rules,
         )?;
         let (end, ended) = unbounded();
         let pipeline = spawn("pipeline", end.clone(), move || pipeline.run())?;
@@ -233,6 +240,7 @@ fn descriptors(foundation: &Foundation) -> Result<Descriptors, DaemonError> {
     let region = foundation.segment.region();
     let events = foundation.events.region();
     Ok(Descriptors {
+        namespace: MAIN.to_owned(),
         segment: Segment::open(Arc::clone(region))?,
         memory: Arc::clone(region),
         segment_fd: region.read_only_descriptor()?,

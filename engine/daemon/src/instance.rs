@@ -1,6 +1,7 @@
 //! What all threads of one daemon know of it: its identity, which never changes, and the
 //! descriptors of what is published at the moment.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -26,6 +27,8 @@ pub(crate) struct Instance {
     pub pid: u32,
     /// The daemon's uid.
     pub uid: u32,
+    /// The generation that it began with.
+    pub generation: u64,
     /// When it was started.
     pub started: Instant,
     /// The key provider that opened the store, and where its key is.
@@ -46,15 +49,17 @@ impl Instance {
     }
 }
 
-/// One published memory file: what a client is handed.
-#[derive(Debug)]
+/// What clients are handed, by the number of the namespace.
+#[derive(Debug, Default)]
 pub(crate) struct Published {
-    current: Mutex<Arc<Descriptors>>,
+    current: Mutex<BTreeMap<u16, Arc<Descriptors>>>,
 }
 
-/// Read-only descriptors of the present generation.
+/// Read-only descriptors of a namespace's present generation.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
+    /// The namespace's name.
+    pub namespace: String,
     /// A view of the snapshot segment.
     pub segment: Arc<Segment>,
     /// The daemon's own mapping of it.
@@ -81,23 +86,30 @@ impl Descriptors {
 }
 
 impl Published {
-    /// Begins with `first`.
-    pub fn new(first: Descriptors) -> Self {
-        Self { current: Mutex::new(Arc::new(first)) }
+    /// What is published now in the namespace with this number.
+    pub fn of(&self, namespace: u16) -> Option<Arc<Descriptors>> {
+        self.lock().get(&namespace).cloned()
     }
 
-    /// What is published now.
-    pub fn current(&self) -> Arc<Descriptors> {
-        self.lock().clone()
+    /// What is published now in the namespace of this name, and its number.
+    pub fn named(&self, name: &str) -> Option<(u16, Arc<Descriptors>)> {
+        let current = self.lock();
+        let found = current.iter().find(|(_, d)| d.namespace.eq_ignore_ascii_case(name));
+        found.map(|(id, d)| (*id, d.clone()))
     }
 
-    /// From now on attaching clients get `next`.
-    pub fn replace(&self, next: Descriptors) {
-        *self.lock() = Arc::new(next);
+    /// All that is published now, by rising number of the namespace.
+    pub fn all(&self) -> Vec<(u16, Arc<Descriptors>)> {
+        self.lock().iter().map(|(id, d)| (*id, d.clone())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Descriptors>> {
-        // The guarded value is replaced whole: a panic elsewhere cannot leave it half done.
+    /// From now on attaching clients get `next` for this namespace.
+    pub fn replace(&self, namespace: u16, next: Descriptors) {
+        self.lock().insert(namespace, Arc::new(next));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u16, Arc<Descriptors>>> {
+        // Entries are replaced whole: a panic elsewhere cannot leave one half done.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,6 +19,7 @@ pub mod error;
 pub mod keys;
 pub mod passphrase;
 pub mod query;
+pub mod rights;
 
 mod access;
 mod backup;

@@ -29,7 +29,7 @@ impl Pulse {
     pub fn beat(&self, published: &Published) {
         let now = clock::monotonic_ns();
         if now < self.0.load(Ordering::Relaxed) {
-            published.current().beat(now);
+            published.all().iter().for_each(|(_, part)| part.beat(now));
         }
     }
 }

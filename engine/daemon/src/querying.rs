@@ -9,23 +9,29 @@ use crate::exchange::Post;
 use crate::instance::Instance;
 use crate::pipeline::mail::PipelineMail;
 use crate::query::run_query;
+use crate::rights::Rights;
 
 /// Runs `request` on what is published.
 pub(crate) fn run(
     instance: &Instance,
     pipeline: &Post<PipelineMail>,
+    rights: &Rights,
     request: &SqlRequest,
 ) -> Answer {
     let time = instance.config.limits.query_time;
     let budget = Budget { time, ..Budget::default() };
     let copies = |tables: &[u32]| {
         let (to, copies) = bounded(1);
-        pipeline.send(PipelineMail::Copies { tables: tables.to_vec(), to });
+        pipeline.send(PipelineMail::Copies { tables: tables.to_vec(), rights: rights.clone(), to });
         let late = |_| Reject::new(RejectCode::TimeLimit, "no copy of the tables came in time");
         copies.recv_timeout(time).map_err(late)
     };
-    let segment = instance.published.current().segment.clone();
-    match run_query(&segment, request, &budget, &copies) {
+    let seen = instance.published.all();
+    let Some((_, main)) = seen.first().filter(|(id, _)| rights.may_read(*id)) else {
+        let message = "no namespace can be read".to_owned();
+        return Answer::Refused { code: RefuseCode::Denied, message };
+    };
+    match run_query(&[main.segment.clone()], request, &budget, &copies) {
         Ok((revision, sets)) => Answer::Rows { revision, sets },
         Err(Reject { code, message }) => Answer::Refused { code: refusal_of(code), message },
     }

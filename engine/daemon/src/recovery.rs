@@ -54,6 +54,8 @@ pub(crate) fn recover(
     opened()?;
     let Recovered { instance, catalogue, newest_revision, next_birth, generation, .. } = recovered;
     let sequences = recovered.sequences;
+    let mut catalogue = catalogue;
+    config.namespaces.keys().for_each(|name| _ = catalogue.add_namespace(name));
     let catalogue = Arc::new(catalogue);
     let reserve = config.segment.reserve.unwrap_or_else(default_reserve);
     let mut segment = SegmentWriter::create(instance, generation, reserve)?;

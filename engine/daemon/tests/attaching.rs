@@ -42,10 +42,10 @@ fn nonsense_ends_its_own_connection_alone() {
     assert_eq!(packet.header.id, 7);
     let answer = archive::from_bytes::<Answer>(&packet.payload).unwrap();
     assert!(matches!(answer, Answer::Refused { code: RefuseCode::Malformed, .. }));
-    assert!(good.call(&Call::Segment).is_ok());
+    assert!(good.call(&Call::Segment("main".to_owned())).is_ok());
     // A call for another kind of client, before any Hello.
     let fd = connect(daemon.socket());
-    let call = archive::to_bytes(&Call::Segment).unwrap();
+    let call = archive::to_bytes(&Call::Segment("main".to_owned())).unwrap();
     wire_io::send(&fd, 1, &call, &[]).unwrap();
     assert!(matches!(wire_io::recv(&fd), Err(WireError::Closed)));
     daemon.stop().unwrap();
@@ -154,7 +154,7 @@ fn one_client_too_many_is_refused_until_another_leaves() {
         matches!(refused, Err(WireError::Refused { code: RefuseCode::Limit, .. })),
         "{refused:?}"
     );
-    assert!(clients[0].call(&Call::Segment).is_ok());
+    assert!(clients[0].call(&Call::Segment("main".to_owned())).is_ok());
     clients.pop();
     until("a free place", || {
         wire_io::greet(connect(daemon.socket()), wire::ROLE_MIRROR, "again", LONG).is_ok()

@@ -408,7 +408,8 @@ fn history_copies_bells_and_status() {
         assert_eq!(read.unwrap() as u64, bytes);
         buffer
     };
-    let history = Call::History { from: 2, tables: vec![t.id], max_bytes: 1 << 20 };
+    let history =
+        Call::History { from: 2, namespace: String::new(), tables: vec![t.id], max_bytes: 1 << 20 };
     let (answer, fds) = client.call(&history).unwrap();
     let Answer::History { through, oldest, newest, bytes } = answer else { panic!("{answer:?}") };
     assert_eq!((through, oldest, newest), (3, 1, 3));

@@ -33,6 +33,7 @@ fn column(id: u32, affinity: Affinity) -> ColumnDef {
 fn table(id: u32, columns: &[Affinity]) -> TableDef {
     TableDef {
         id,
+        namespace: "main".to_owned(),
         name: format!("t{id}"),
         shape: 1,
         sql: String::new(),

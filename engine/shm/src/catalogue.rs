@@ -3,6 +3,8 @@
 //! One structure serves the store (sealed, in the commit log), the segment (an rkyv archive that
 //! readers copy out and check) and the events lane (a schema record).
 
+use std::borrow::Cow;
+
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// Column affinity, by SQLite's rules (<https://sqlite.org/datatype3.html#determination_of_column_affinity>).
@@ -106,12 +108,27 @@ pub struct PastShape {
     pub columns: Vec<(u32, String)>,
 }
 
+/// Name of the namespace that every instance has.
+pub const MAIN: &str = "main";
+
+/// A part of an instance with readers and writers of its own, in SQL a schema: `plant` in
+/// `plant.pid`.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Number of this namespace, never used again in the instance; [`MAIN`] is 0.
+    pub id: u16,
+    /// Its name.
+    pub name: String,
+}
+
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct TableDef {
     /// Number of this table, never used again in the instance.
     pub id: u32,
-    /// Name as declared.
+    /// Name of its namespace.
+    pub namespace: String,
+    /// Name as declared, without the namespace.
     pub name: String,
     /// Number of the present shape: +1 with each ALTER TABLE that changes the columns.
     pub shape: u32,
@@ -131,7 +148,26 @@ pub struct TableDef {
     pub past_shapes: Vec<PastShape>,
 }
 
+/// A name as the API, messages and events have it: `pid` in [`MAIN`], `plant.pid` elsewhere.
+fn full_name<'a>(namespace: &str, name: &'a str) -> Cow<'a, str> {
+    if namespace.eq_ignore_ascii_case(MAIN) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(format!("{namespace}.{name}"))
+    }
+}
+
 impl TableDef {
+    /// The name with the namespace before it, unless that is [`MAIN`].
+    pub fn full_name(&self) -> Cow<'_, str> {
+        full_name(&self.namespace, &self.name)
+    }
+
+    /// Whether it is the table `name` of `namespace`, ASCII case folded.
+    pub fn is(&self, namespace: &str, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name) && self.namespace.eq_ignore_ascii_case(namespace)
+    }
+
     /// Index of the column of this name, ASCII case folded, as SQLite matches names.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name))
@@ -173,6 +209,8 @@ pub enum ObjectKind {
 pub struct SchemaObject {
     /// What it is.
     pub kind: ObjectKind,
+    /// Name of its namespace, which is that of its table too.
+    pub namespace: String,
     /// Its name.
     pub name: String,
     /// Name of the table or view that it belongs to.
@@ -186,8 +224,12 @@ pub struct SchemaObject {
 pub struct Catalogue {
     /// +1 with each committed DDL transaction.
     pub schema_version: u64,
-    /// The id that the next table gets.
+    /// The id that the next table gets; 0 in a part that is published.
     pub next_table_id: u32,
+    /// The number that the next namespace gets; 0 in a part that is published.
+    pub next_namespace_id: u16,
+    /// Namespaces besides [`MAIN`], by rising id; in a part that is published, its own alone.
+    pub namespaces: Vec<Namespace>,
     /// Tables in the order of their creation.
     pub tables: Vec<TableDef>,
     /// Indexes, views and triggers in the order of their creation.
@@ -195,9 +237,64 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The table of this name, ASCII case folded.
+    /// The table of this name, ASCII case folded: `namespace.name`, or a name of [`MAIN`]. A table of
+    /// [`MAIN`] whose name has a dot in it is found by its name where no other is meant, and always as
+    /// `main.` and its name.
     pub fn table(&self, name: &str) -> Option<&TableDef> {
-        self.tables.iter().find(|t| t.name.eq_ignore_ascii_case(name))
+        let qualified = name.split_once('.').and_then(|(space, rest)| self.table_in(space, rest));
+        qualified.or_else(|| self.table_in(MAIN, name))
+    }
+
+    /// The table `name` of `namespace`, ASCII case folded.
+    pub fn table_in(&self, namespace: &str, name: &str) -> Option<&TableDef> {
+        self.tables.iter().find(|t| t.is(namespace, name))
+    }
+
+    /// The number of a namespace, ASCII case folded.
+    pub fn namespace_id(&self, name: &str) -> Option<u16> {
+        if name.eq_ignore_ascii_case(MAIN) {
+            return Some(0);
+        }
+        self.namespaces.iter().find(|n| n.name.eq_ignore_ascii_case(name)).map(|n| n.id)
+    }
+
+    /// The name of a namespace.
+    pub fn namespace_name(&self, id: u16) -> Option<&str> {
+        match id {
+            0 => Some(MAIN),
+            _ => self.namespaces.iter().find(|n| n.id == id).map(|n| n.name.as_str()),
+        }
+    }
+
+    /// All namespaces: number and name, [`MAIN`] first.
+    pub fn all_namespaces(&self) -> impl Iterator<Item = (u16, &str)> {
+        let others = self.namespaces.iter().map(|n| (n.id, n.name.as_str()));
+        std::iter::once((0, MAIN)).chain(others)
+    }
+
+    /// Adds a namespace, unless there is one of this name; its number.
+    pub fn add_namespace(&mut self, name: &str) -> u16 {
+        if let Some(id) = self.namespace_id(name) {
+            return id;
+        }
+        let id = self.next_namespace_id.max(1);
+        self.next_namespace_id = id.saturating_add(1);
+        self.namespaces.push(Namespace { id, name: name.to_owned() });
+        id
+    }
+
+    /// What of it is published in one namespace: nothing in it tells of another.
+    pub fn part(&self, namespace: u16) -> Self {
+        let name = self.namespace_name(namespace).unwrap_or_default();
+        let is_its = |of: &str| of.eq_ignore_ascii_case(name);
+        Self {
+            schema_version: self.schema_version,
+            next_table_id: 0,
+            next_namespace_id: 0,
+            namespaces: self.namespaces.iter().filter(|n| n.id == namespace).cloned().collect(),
+            tables: self.tables.iter().filter(|t| is_its(&t.namespace)).cloned().collect(),
+            objects: self.objects.iter().filter(|o| is_its(&o.namespace)).cloned().collect(),
+        }
     }
 
     /// The table with this id.

@@ -3,6 +3,11 @@
 
 /// Most tables in one instance.
 pub const TABLES: usize = 1_024;
+/// Most namespaces in one instance, `main` not counted: each is a database of SQLite's, of which a
+/// connection can have no more without a slower way to tell them apart.
+pub const NAMESPACES: usize = 30;
+/// Longest name of a namespace, in bytes.
+pub const NAMESPACE_BYTES: usize = 63;
 /// Most columns in one table, the hidden rowid not counted.
 pub const COLUMNS: usize = 256;
 /// Most times that the columns of one table can be changed: stored rows may be of any of its shapes,
@@ -28,7 +33,7 @@ pub const TRANSACTION_BYTES: usize = 256 << 20;
 pub const TRANSACTION_ROWS: usize = 4_000_000;
 /// Most control connections at one time.
 pub const CLIENTS: usize = 1_024;
-/// Most requests lanes at one time (one per uid and PID namespace that writes).
+/// Most requests lanes at one time (one for each uid, PID namespace and set of rights that writes).
 pub const LANES: usize = 64;
 /// Longest name of a table or column, in bytes.
 pub const NAME_BYTES: usize = 255;

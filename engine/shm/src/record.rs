@@ -6,8 +6,8 @@
 //! key       image of the key's columns, in key order
 //! row       image of the whole row after the change; absent for a delete or when elided
 //! ```
-//! A schema record has the archive of the [`Catalogue`] after the
-//! change behind its header, zero-padded to a word.
+//! A schema record has behind its header the archive of one namespace's part of the [`Catalogue`] after
+//! the change, zero-padded to a word. A transaction's records stand by rising number of their namespace.
 //! Every part is whole words, so a record is a `[u64]` and is read where it was copied to.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -84,7 +84,8 @@ pub struct RecordHeader {
     pub at_us: i64,
     /// Who: user id, from the lane's credentials.
     pub uid: u32,
-    /// Who: process id, as the producer's record says.
+    /// Who: process id, from the credentials of those who attached to the lane; 0 where several did
+    /// and the producer's record names none of them.
     pub pid: u32,
     /// The lane that it came through.
     pub lane: u64,
@@ -98,8 +99,10 @@ pub struct RecordHeader {
     pub key_var: u32,
     /// Bytes of the row image's variable part; in a schema record, bytes of the archive.
     pub row_var: u32,
+    /// Number of the table's namespace; in a schema record that of the catalogue's part in it.
+    pub namespace: u16,
     /// Zero.
-    pub reserved: u32,
+    pub reserved: u16,
 }
 
 /// Words of a record's header.
@@ -278,7 +281,7 @@ pub struct RowRecord<'a> {
     pub birth: u64,
     /// Revision.
     pub revision: u64,
-    /// When and who; `length`, `kind`, `operation` and the sizes are filled in.
+    /// When, who and in which namespace; `length`, `kind`, `operation` and the sizes are filled in.
     pub origin: RecordHeader,
     /// A bit for each changed column.
     pub changed: &'a [u64],
@@ -321,7 +324,7 @@ impl RowRecord<'_> {
     }
 }
 
-/// Appends a schema record to `out`.
+/// Appends a schema record to `out`: `archive` is of the part that is in the namespace of `origin`.
 pub fn encode_schema(archive: &[u8], table: u32, origin: RecordHeader, out: &mut Vec<u64>) {
     let start = out.len();
     let words = archive.len().div_ceil(8);

@@ -67,14 +67,14 @@ pub const ROLE_ADMIN: u32 = 8;
 /// What a client asks of the daemon.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub enum Call {
-    /// The snapshot segment. Answer: [`Answer::Segment`] with its descriptor.
-    Segment,
-    /// The requests lane of the peer's uid. Answer: [`Answer::Lane`] with lane and doorbell.
+    /// The snapshot segment of this namespace. Answer: [`Answer::Segment`] with its descriptor.
+    Segment(String),
+    /// The requests lane of the peer's uid and rights. Answer: [`Answer::Lane`] with lane and doorbell.
     Lane,
-    /// The events lane. Answer: [`Answer::Events`] with its descriptor.
-    Events,
-    /// A descriptor that becomes readable (8 bytes, as of an eventfd) when one of these tables (all,
-    /// where empty) changes. It is the reading end of a pipe: an eventfd would share its flags, and
+    /// The events lane of this namespace. Answer: [`Answer::Events`] with its descriptor.
+    Events(String),
+    /// A descriptor that becomes readable (8 bytes, as of an eventfd) when one of these tables (all
+    /// that the peer may see, where empty) changes. It is the reading end of a pipe: an eventfd would share its flags, and
     /// so the daemon's patience, with the client. Answer: [`Answer::Done`] with the descriptor.
     Notify(Vec<u32>),
     /// Somebody holds this lane's mutex and does not go on. Answer: [`Answer::Lane`], a fresh one.
@@ -92,6 +92,8 @@ pub enum Call {
     History {
         /// First revision wanted.
         from: u64,
+        /// The namespace wanted; all that the peer may see where empty.
+        namespace: String,
         /// Tables wanted, by id; all where empty.
         tables: Vec<u32>,
         /// Stop after about so many bytes.
@@ -120,6 +122,17 @@ pub enum Call {
     RotateKey(Option<String>),
 }
 
+/// A namespace that the peer may read.
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its number.
+    pub id: u16,
+    /// Its name.
+    pub name: String,
+    /// Whether the peer may write too.
+    pub writable: bool,
+}
+
 /// What the daemon answers.
 #[derive(Clone, Debug, PartialEq, Archive, Serialize, Deserialize)]
 pub enum Answer {
@@ -129,7 +142,7 @@ pub enum Answer {
         instance: [u8; 16],
         /// The instance's name.
         name: String,
-        /// Generation of the segment.
+        /// Generation that the daemon began with.
         generation: u64,
         /// Version of the daemon.
         version: String,
@@ -137,6 +150,8 @@ pub enum Answer {
         pid: u32,
         /// Revision at this moment.
         revision: u64,
+        /// What the peer may see, by rising number of the namespace.
+        namespaces: Vec<Seen>,
     },
     /// The snapshot segment.
     Segment {

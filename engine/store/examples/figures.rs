@@ -169,7 +169,7 @@ fn main() {
     let (mut at, mut out) = (1, Vec::new());
     while at <= revision {
         out.clear();
-        at = reader.history(at, &[], 4 << 20, &mut out).unwrap().through + 1;
+        at = reader.history(at, &[], None, 4 << 20, &mut out).unwrap().through + 1;
     }
     println!("history of everything: {}", begun.told(ROWS));
     let begun = Instant::now();

@@ -83,6 +83,7 @@ impl LogReader {
         &mut self,
         from: u64,
         tables: &[u32],
+        namespaces: Option<&[u16]>,
         max_bytes: usize,
         out: &mut Vec<u64>,
     ) -> Result<History, StoreError> {
@@ -105,7 +106,8 @@ impl LogReader {
             );
             let mut select = conn.prepare_cached(&sql).map_err(&failed)?;
             let mut rows = select.query([from as i64]).map_err(&failed)?;
-            let mut taking = Taking { from, tables, limit: out.len() + max_bytes / 8, through: 0 };
+            let mut taking =
+                Taking { from, tables, namespaces, limit: out.len() + max_bytes / 8, through: 0 };
             let mut expected = None;
             while let Some(found) = rows.next().map_err(&failed)? {
                 let group = LogGroup::open(found, opener, buffer)?;
@@ -138,6 +140,7 @@ impl LogReader {
 struct Taking<'t> {
     from: u64,
     tables: &'t [u32],
+    namespaces: Option<&'t [u16]>,
     /// Words of `out` from which on no transaction is begun.
     limit: usize,
     /// Newest revision that was taken, 0 for none yet.
@@ -161,7 +164,8 @@ impl Taking<'_> {
             }
             self.through = header.revision;
             let wanted = self.tables.is_empty() || self.tables.contains(&header.table);
-            if wanted || !record.is_row() {
+            let seen = self.namespaces.is_none_or(|n| n.contains(&header.namespace));
+            if seen && (wanted || !record.is_row()) {
                 out.extend_from_slice(record.words());
             }
             Ok(())

@@ -39,7 +39,7 @@ fn history_gives_whole_transactions_from_a_revision_on() {
             let (mut at, mut words) = (from, Vec::new());
             while at <= model.newest {
                 let mut part = Vec::new();
-                let history = reader.history(at, tables, limit, &mut part).unwrap();
+                let history = reader.history(at, tables, None, limit, &mut part).unwrap();
                 assert_eq!((history.oldest, history.newest), (1, 31));
                 assert!(history.through >= at, "{history:?} from {at}");
                 if limit == 0 && tables.is_empty() {
@@ -67,7 +67,7 @@ fn history_gives_whole_transactions_from_a_revision_on() {
             assert!(words == expected, "tables {tables:?}, limit {limit}, from {from}");
         }
     }
-    let history = reader.history(model.newest + 1, &[], 100, &mut Vec::new()).unwrap();
+    let history = reader.history(model.newest + 1, &[], None, 100, &mut Vec::new()).unwrap();
     assert_eq!(history.through, model.newest);
     // A reader sees what is committed after it was opened.
     model.put(&mut store, 1, "later");
@@ -127,13 +127,13 @@ fn trimming_keeps_what_is_not_checkpointed_and_never_resets_revisions() {
     let oldest = store.oldest();
     assert_eq!(oldest, store.figures().checkpoint + 1);
     let mut reader = store.reader().unwrap();
-    match reader.history(oldest - 1, &[], 1 << 20, &mut Vec::new()) {
+    match reader.history(oldest - 1, &[], None, 1 << 20, &mut Vec::new()) {
         Err(StoreError::TooOld { from, oldest: found }) => {
             assert_eq!((from, found), (oldest - 1, oldest));
         }
         other => panic!("{other:?}"),
     }
-    reader.history(oldest, &[], 1 << 20, &mut Vec::new()).unwrap();
+    reader.history(oldest, &[], None, 1 << 20, &mut Vec::new()).unwrap();
     checkpoint_all(&mut store);
     while store.trim_step().unwrap() > 0 {}
     assert_eq!((store.oldest(), store.figures().log_bytes), (model.newest + 1, 0));
@@ -181,7 +181,7 @@ fn stores_and_readers_go_to_other_threads() {
         let (mut at, mut words) = (1, Vec::new());
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         while at <= 301 && std::time::Instant::now() < deadline {
-            at = reader.history(at, &[], 5_000, &mut words).unwrap().through + 1;
+            at = reader.history(at, &[], None, 5_000, &mut words).unwrap().through + 1;
         }
         words
     });

@@ -148,7 +148,7 @@ proptest! {
         prop_assert_eq!(newest, model.newest);
         let mut words = Vec::new();
         if oldest <= newest {
-            let history = reader.history(oldest, &[], usize::MAX / 2, &mut words).unwrap();
+            let history = reader.history(oldest, &[], None, usize::MAX / 2, &mut words).unwrap();
             prop_assert_eq!(history.through, newest);
         }
         let expected: Vec<u64> = model
@@ -158,7 +158,7 @@ proptest! {
             .flat_map(|(_, record)| record.clone())
             .collect();
         prop_assert!(words == expected);
-        let too_old = reader.history(oldest - 1, &[], 0, &mut words);
+        let too_old = reader.history(oldest - 1, &[], None, 0, &mut words);
         if oldest > 1 {
             let named = matches!(too_old, Err(StoreError::TooOld { .. }));
             prop_assert!(named);

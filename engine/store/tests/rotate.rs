@@ -114,7 +114,7 @@ fn everything_is_sealed_anew_while_it_is_written_and_read() {
             assert!(KeyStatus::of(dir.path()).unwrap().rotating());
         }
         let mut records = Vec::new();
-        let found = early.history(1, &[], usize::MAX / 16, &mut records).unwrap();
+        let found = early.history(1, &[], None, usize::MAX / 16, &mut records).unwrap();
         assert_eq!(found.through, model.newest);
     };
     assert!(steps > 5, "{steps} steps show nothing");

@@ -256,7 +256,7 @@ fn the_longest_value_passes_through_every_stage() {
     let (store, recovered, rows) = open(dir.path()).unwrap();
     model.assert_recovered(&recovered, &rows);
     let mut words = Vec::new();
-    store.reader().unwrap().history(2, &[], 1, &mut words).unwrap();
+    store.reader().unwrap().history(2, &[], None, 1, &mut words).unwrap();
     assert!(words == model.log[1].1, "one transaction, however long");
 }
 

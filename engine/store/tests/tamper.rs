@@ -99,7 +99,7 @@ impl Sealed {
         let report = reader.snapshot(|_| ()).unwrap();
         let named = report.faults.iter().any(|fault| self.is_named_by(fault, false));
         assert!(named, "{what}, {} {:?}: {:?}", self.table, self.id, report.faults);
-        let history = reader.history(1, &[], 1 << 20, &mut Vec::new());
+        let history = reader.history(1, &[], None, 1 << 20, &mut Vec::new());
         assert!(matches!(history, Err(StoreError::BadSeal { .. })), "{what}: {history:?}");
     }
 }

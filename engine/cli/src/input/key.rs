@@ -135,6 +135,7 @@ pub(crate) mod tests {
         key_columns.sort_by_key(|i| columns[usize::from(*i)].key_position);
         TableDef {
             id: 1,
+            namespace: "main".to_owned(),
             name: "t".into(),
             shape: 1,
             sql: String::new(),

@@ -323,6 +323,7 @@ fn net(table: &Table, row: Touched) -> Result<Option<RowDelta>, Reject> {
     };
     let Some(source) = row.new.as_ref().or(row.old.as_ref()) else { return Ok(None) };
     Ok(Some(RowDelta {
+        namespace: 0,
         table: row.table,
         shape: table.def.shape,
         columns: columns as u16, // at most limits::COLUMNS + 1

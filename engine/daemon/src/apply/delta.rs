@@ -66,6 +66,8 @@ fn same_value(old: &ImageRef<'_>, new: &ImageRef<'_>, index: usize) -> bool {
 /// The net change of one row by one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowDelta {
+    /// Number of the table's namespace.
+    pub namespace: u16,
     /// Table id.
     pub table: u32,
     /// Shape of the image.
@@ -89,6 +91,8 @@ pub struct RowDelta {
 pub struct SchemaDelta {
     /// The catalogue after the request.
     pub catalogue: Arc<Catalogue>,
+    /// Numbers of the namespaces whose part of it is another now, rising.
+    pub parts: Vec<u16>,
     /// Ids of new tables. Their rows are among the changes, as inserts.
     pub created: Vec<u32>,
     /// Ids of tables whose name or columns changed: every row has a new image, whether or not it is among
@@ -101,7 +105,8 @@ pub struct SchemaDelta {
 /// What a request did to the working copy.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
-    /// Net changes, one for each row, in the order in which the rows were first touched. An update
+    /// Net changes, one for each row, by rising number of their namespace, and in each in the order in
+    /// which the rows were first touched. An update
     /// of a key is a delete of the old and an insert of the new key.
     pub changes: Arc<Vec<RowDelta>>,
     /// Set where the schema changed. It ends its group.

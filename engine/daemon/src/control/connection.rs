@@ -17,6 +17,7 @@ use shmirror_shm::wire_io;
 
 use crate::access::{Peer, Roles};
 use crate::exchange::Packed;
+use crate::rights::Rights;
 
 /// Most calls of one connection that are not yet answered, or whose answer is not yet sent.
 pub(crate) const UNDER_WAY: usize = 32;
@@ -53,6 +54,8 @@ impl Introduction {
 pub(crate) struct Connection {
     fd: OwnedFd,
     pub peer: Peer,
+    /// What the peer may do.
+    pub rights: Rights,
     pub since: Instant,
     pub since_us: i64,
     /// Set by an accepted `Hello`.
@@ -84,10 +87,11 @@ pub(crate) enum Progress<T> {
 }
 
 impl Connection {
-    pub fn new(fd: OwnedFd, peer: Peer, since_us: i64) -> Self {
+    pub fn new(fd: OwnedFd, peer: Peer, rights: Rights, since_us: i64) -> Self {
         Self {
             fd,
             peer,
+            rights,
             since: Instant::now(),
             since_us,
             client: None,
@@ -204,8 +208,8 @@ mod tests {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-        let peer = Peer { pid: 1, uid: 0, pid_namespace: 0 };
-        let mut connection = Connection::new(ours, peer, 0);
+        let peer = Peer { pid: 1, uid: 0, groups: [].into(), pid_namespace: 0 };
+        let mut connection = Connection::new(ours, peer, Rights::all(), 0);
         const ANSWERS: u32 = 30;
         let large = "x".repeat(4 << 20);
         for id in 0..ANSWERS {

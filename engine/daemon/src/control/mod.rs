@@ -19,13 +19,13 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use serde_json::{Value as Json, json};
 use shmirror_shm::layout::LAYOUT_HASH;
-use shmirror_shm::wire::{self, Answer, Hello, RefuseCode};
+use shmirror_shm::wire::{self, Answer, Hello, RefuseCode, Seen};
 use shmirror_shm::{limits, wire_io};
 
 use self::connection::{Connection, Introduction, Progress};
 use self::socket::ControlSocket;
 use self::workers::Workers;
-use crate::access::{self, Peer};
+use crate::access::{Denied, Peer, Roles, Rules};
 use crate::error::DaemonError;
 use crate::exchange::{ControlMail, Duty, Mailbox, Packed, Post, ReplyTo};
 use crate::instance::{Instance, VERSION};
@@ -33,6 +33,7 @@ use crate::logging::COMM;
 use crate::pipeline::mail::PipelineMail;
 use crate::pulse;
 use crate::readers::Readers;
+use crate::rights::Rights;
 
 /// Longest time between connecting and a complete `Hello`.
 const HELLO_TIME: Duration = Duration::from_secs(5);
@@ -57,6 +58,7 @@ pub(crate) struct Control {
     pub(crate) pipeline: Post<PipelineMail>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) workers: Workers,
+    rules: Rules,
     socket: Option<ControlSocket>,
     /// The listener rests until then: descriptors had run out.
     accept_after: Option<Instant>,
@@ -75,6 +77,7 @@ impl Control {
         (post, mailbox): (Post<ControlMail>, Mailbox<ControlMail>),
         pipeline: Post<PipelineMail>,
         readers: Arc<Readers>,
+        rules: Rules,
     ) -> Result<Self, DaemonError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(DaemonError::system("make an epoll set"))?;
@@ -90,6 +93,7 @@ impl Control {
             pipeline,
             readers,
             workers: Workers::new(post),
+            rules,
             socket: Some(socket),
             accept_after: None,
             mailbox,
@@ -173,7 +177,8 @@ impl Control {
             if epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(id), flags).is_err() {
                 continue;
             }
-            let mut connection = Connection::new(fd, peer, crate::clock::now_us());
+            let rights = self.rules.rights(&peer);
+            let mut connection = Connection::new(fd, peer, rights, crate::clock::now_us());
             // One too many is told so when it has greeted: an answer before that could be lost.
             connection.turned_away = self.connections.len() >= limits::CLIENTS;
             if self.connections.len() >= limits::CLIENTS + TURNED_AWAY {
@@ -226,7 +231,7 @@ impl Control {
     /// The builds differ: said in a form that every build reads, and the connection ends.
     fn refuse_layout(&mut self, to: ReplyTo, hello: &Hello) {
         let Some(connection) = self.connections.get(&to.connection) else { return };
-        let Peer { pid, uid, .. } = connection.peer;
+        let (pid, uid) = (connection.peer.pid, connection.peer.uid);
         tracing::warn!(
             target: COMM, pid, uid, version = wire_io::text(&hello.version),
             "refused: layout {:016x} of the client, {LAYOUT_HASH:016x} of the daemon",
@@ -249,8 +254,11 @@ impl Control {
             tracing::warn!(target: COMM, pid, uid, "refused: {message}");
             return refused(RefuseCode::Limit, message);
         }
-        if let Err(denied) = access::allowed(self.instance.uid, &connection.peer, hello.roles) {
-            tracing::warn!(target: COMM, pid, uid, "denied: {denied}");
+        let rights = connection.rights.clone();
+        if let Err(denied) = may_attach(uid, &rights, hello.roles) {
+            tracing::warn!(
+                target: COMM, pid, uid, program = introduction.program, "denied: {denied}"
+            );
             return refused(RefuseCode::Denied, denied.to_string());
         }
         tracing::info!(
@@ -259,14 +267,24 @@ impl Control {
         );
         connection.client = Some(introduction);
         connection.ending = false;
-        let published = self.instance.published.current();
+        let mut published = self.instance.published.all();
+        published.retain(|(id, _)| rights.may_read(*id));
         Answer::Welcome {
             instance: self.instance.id,
             name: self.instance.config.instance.name.clone(),
-            generation: published.segment.generation(),
+            generation: self.instance.generation,
             version: VERSION.to_owned(),
             pid: self.instance.pid,
-            revision: published.segment.revision(),
+            // Of who may only look after the instance, that is none of his business.
+            revision: published.first().map_or(0, |(_, part)| part.segment.revision()),
+            namespaces: published
+                .iter()
+                .map(|(id, part)| Seen {
+                    id: *id,
+                    name: part.namespace.clone(),
+                    writable: rights.may_write(*id),
+                })
+                .collect(),
         }
     }
 
@@ -291,9 +309,9 @@ impl Control {
         }
     }
 
-    /// The peer of a connection, while it is there.
-    pub(crate) fn peer(&self, connection: u64) -> Option<Peer> {
-        self.connections.get(&connection).map(|c| c.peer)
+    /// The peer of a connection and what it may do, while it is there.
+    pub(crate) fn peer(&self, connection: u64) -> Option<(Peer, Rights)> {
+        self.connections.get(&connection).map(|c| (c.peer.clone(), c.rights.clone()))
     }
 
     fn flush(&mut self, id: u64) {
@@ -307,7 +325,7 @@ impl Control {
 
     fn detach(&mut self, id: u64, why: Option<String>) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        let Peer { pid, uid, .. } = connection.peer;
+        let (pid, uid) = (connection.peer.pid, connection.peer.uid);
         match (why, &connection.client) {
             (Some(why), _) => tracing::warn!(target: COMM, pid, uid, "detached: {why}"),
             (None, Some(client)) => {
@@ -414,15 +432,12 @@ pub(crate) fn refused(code: RefuseCode, message: String) -> Answer {
     Answer::Refused { code, message }
 }
 
-/// The role that a call needs.
-pub(crate) fn role_of(call: &wire::Call) -> u32 {
-    use wire::Call;
-    match call {
-        Call::Segment | Call::TableCopy(_) | Call::Query(_) => wire::ROLE_MIRROR,
-        Call::Lane | Call::RetireLane(_) | Call::Settled { .. } | Call::Result { .. } => {
-            wire::ROLE_PRODUCER
-        }
-        Call::Events | Call::Notify(_) | Call::History { .. } => wire::ROLE_SUBSCRIBER,
-        Call::Status | Call::Check | Call::Backup(_) | Call::RotateKey(_) => wire::ROLE_ADMIN,
+/// Whether `roles` are anything that somebody with `rights` can take on.
+fn may_attach(uid: u32, rights: &Rights, roles: u32) -> Result<(), Denied> {
+    let writes = roles & wire::ROLE_PRODUCER != 0;
+    if rights.may_attach() && (!writes || rights.may_write_any()) {
+        return Ok(());
     }
+    let denied = if rights.may_attach() { wire::ROLE_PRODUCER } else { roles };
+    Err(Denied::new(uid, Roles(denied).to_string()))
 }

@@ -20,8 +20,11 @@ impl Pipeline {
         let catalogue = next.prepare_catalogue(&self.catalogue)?;
         next.publish_catalogue(catalogue, self.newest_revision);
         next.set_heartbeat(clock::monotonic_ns());
-        let present = self.instance.published.current();
+        let Some(present) = self.instance.published.of(0) else {
+            return Err(DaemonError::Inconsistent("nothing is published".to_owned()));
+        };
         let descriptors = Descriptors {
+            namespace: present.namespace.clone(),
             segment: Segment::open(Arc::clone(next.region()))?,
             memory: Arc::clone(next.region()),
             segment_fd: next.region().read_only_descriptor()?,
@@ -31,7 +34,7 @@ impl Pipeline {
             events_bytes: present.events_bytes,
         };
         // First who attaches gets the next one, then the present one sends its readers there.
-        self.instance.published.replace(descriptors);
+        self.instance.published.replace(0, descriptors);
         self.segment.retire();
         self.segment = next;
         let reserve = self.segment.reserve_bytes();

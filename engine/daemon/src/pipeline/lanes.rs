@@ -22,6 +22,7 @@ use shmirror_shm::wire::{Answer, RefuseCode};
 use crate::access::Peer;
 use crate::exchange::Reply;
 use crate::logging::COMM;
+use crate::rights::Rights;
 
 /// Requests that one lane may give before the next has its turn.
 const SHARE: usize = 64;
@@ -110,7 +111,7 @@ impl Lanes {
     }
 
     /// The lane of the peer, for `connection`; made if there is none.
-    pub fn attach(&mut self, peer: &Peer, connection: u64) -> Reply {
+    pub fn attach(&mut self, peer: &Peer, _rights: &Rights, connection: u64) -> Reply {
         if self.closed {
             let message = "the daemon is stopping".to_owned();
             return (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]);
@@ -140,7 +141,7 @@ impl Lanes {
     }
 
     /// Retires the peer's lane `id`, if it is still its present one, and hands out a fresh one.
-    pub fn retire(&mut self, peer: &Peer, id: u64, connection: u64) -> Reply {
+    pub fn retire(&mut self, peer: &Peer, rights: &Rights, id: u64, connection: u64) -> Reply {
         let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
         let is_theirs = |l: &Lane| l.id == id && l.owner == owner && !l.retired;
         if let Some(index) = self.lanes.iter().position(is_theirs) {
@@ -151,7 +152,7 @@ impl Lanes {
             self.lanes[index].retire("a producer holds its mutex and does not go on", &self.epoll);
             self.drop_done();
         }
-        self.attach(peer, connection)
+        self.attach(peer, rights, connection)
     }
 
     /// Whether a uid may have another lane now.
@@ -407,7 +408,7 @@ mod tests {
     use super::*;
 
     fn peer(uid: u32) -> Peer {
-        Peer { pid: 1, uid, pid_namespace: 1 }
+        Peer { pid: 1, uid, groups: [].into(), pid_namespace: 1 }
     }
 
     fn id_of(reply: &Reply) -> Option<u64> {
@@ -432,13 +433,13 @@ mod tests {
     #[test]
     fn who_has_lanes_retired_again_and_again_gets_no_more_and_keeps_little() {
         let mut lanes = lanes();
-        let mut reply = lanes.attach(&peer(1), 1);
+        let mut reply = lanes.attach(&peer(1), &Rights::all(), 1);
         let (mut kept, mut made) = (Vec::new(), 0);
         let refused = loop {
             let Some(id) = id_of(&reply) else { break reply.0 };
             made += 1;
             kept.append(&mut reply.1);
-            reply = lanes.retire(&peer(1), id, 1);
+            reply = lanes.retire(&peer(1), &Rights::all(), id, 1);
         };
         assert!(matches!(refused, Answer::Refused { code: RefuseCode::Limit, .. }), "{refused:?}");
         // Some more may have come meanwhile.
@@ -459,40 +460,47 @@ mod tests {
         let most = u64::from(made) * header + table + ring;
         assert!(held(&kept) <= most, "{} of {most}", held(&kept));
         // Others are not concerned, and after a while nor is who did it.
-        assert!(id_of(&lanes.attach(&peer(2), 2)).is_some());
+        assert!(id_of(&lanes.attach(&peer(2), &Rights::all(), 2)).is_some());
         lanes.allowances.values_mut().for_each(|a| a.since -= ONE_MORE * 2);
         let id = lanes.lanes[0].id;
-        assert!(id_of(&lanes.retire(&peer(1), id, 1)).is_some_and(|fresh| fresh != id));
+        assert!(
+            id_of(&lanes.retire(&peer(1), &Rights::all(), id, 1)).is_some_and(|fresh| fresh != id)
+        );
     }
 
     #[test]
     fn a_lane_for_each_owner_up_to_the_limit() {
         let mut lanes = lanes();
-        let first = id_of(&lanes.attach(&peer(0), 0)).unwrap();
-        assert_eq!(id_of(&lanes.attach(&peer(0), 1)), Some(first));
+        let first = id_of(&lanes.attach(&peer(0), &Rights::all(), 0)).unwrap();
+        assert_eq!(id_of(&lanes.attach(&peer(0), &Rights::all(), 1)), Some(first));
         let other_namespace = Peer { pid_namespace: 2, ..peer(0) };
-        let second = id_of(&lanes.attach(&other_namespace, 2)).unwrap();
+        let second = id_of(&lanes.attach(&other_namespace, &Rights::all(), 2)).unwrap();
         assert_ne!(second, first);
         for uid in 1..limits::LANES as u32 - 1 {
-            assert!(id_of(&lanes.attach(&peer(uid), 10 + u64::from(uid))).is_some());
+            assert!(
+                id_of(&lanes.attach(&peer(uid), &Rights::all(), 10 + u64::from(uid))).is_some()
+            );
         }
-        let refused = lanes.attach(&peer(9_999), 999);
+        let refused = lanes.attach(&peer(9_999), &Rights::all(), 999);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
         // The lane of an owner that is gone makes room; that of one who is there never does.
         lanes.detached(2);
-        assert!(id_of(&lanes.attach(&peer(9_999), 999)).is_some());
-        assert_eq!(id_of(&lanes.attach(&peer(0), 3)), Some(first));
-        let refused = lanes.attach(&peer(10_000), 1_000);
+        assert!(id_of(&lanes.attach(&peer(9_999), &Rights::all(), 999)).is_some());
+        assert_eq!(id_of(&lanes.attach(&peer(0), &Rights::all(), 3)), Some(first));
+        let refused = lanes.attach(&peer(10_000), &Rights::all(), 1_000);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
     }
 
     #[test]
     fn once_closed_there_are_no_lanes() {
         let mut lanes = lanes();
-        let id = id_of(&lanes.attach(&peer(0), 0)).unwrap();
+        let id = id_of(&lanes.attach(&peer(0), &Rights::all(), 0)).unwrap();
         lanes.close();
         assert!(!lanes.is_live(id));
-        for reply in [lanes.attach(&peer(0), 0), lanes.retire(&peer(0), id, 0)] {
+        for reply in [
+            lanes.attach(&peer(0), &Rights::all(), 0),
+            lanes.retire(&peer(0), &Rights::all(), id, 0),
+        ] {
             assert!(matches!(reply.0, Answer::Refused { code: RefuseCode::Stopping, .. }));
         }
     }
@@ -500,11 +508,11 @@ mod tests {
     #[test]
     fn nobody_retires_the_lane_of_another() {
         let mut lanes = lanes();
-        let mine = id_of(&lanes.attach(&peer(1), 1)).unwrap();
-        let theirs = id_of(&lanes.retire(&peer(2), mine, 2)).unwrap();
+        let mine = id_of(&lanes.attach(&peer(1), &Rights::all(), 1)).unwrap();
+        let theirs = id_of(&lanes.retire(&peer(2), &Rights::all(), mine, 2)).unwrap();
         assert_ne!(theirs, mine);
         assert!(lanes.is_live(mine));
-        let fresh = id_of(&lanes.retire(&peer(1), mine, 1)).unwrap();
+        let fresh = id_of(&lanes.retire(&peer(1), &Rights::all(), mine, 1)).unwrap();
         assert!(fresh != mine && !lanes.is_live(mine));
     }
 }

@@ -4,10 +4,11 @@
 use crossbeam_channel::Sender;
 use shmirror_store::LogReader;
 
-use crate::access::Peer;
+use crate::access::{Peer, Rules};
 use crate::check;
 use crate::exchange::ReplyTo;
 use crate::query::Copies;
+use crate::rights::Rights;
 
 /// Mail for the pipeline thread.
 pub(crate) enum PipelineMail {
@@ -15,6 +16,8 @@ pub(crate) enum PipelineMail {
     Lane {
         /// Who.
         peer: Peer,
+        /// What they may do.
+        rights: Rights,
         /// Where the descriptors go.
         to: ReplyTo,
     },
@@ -22,6 +25,8 @@ pub(crate) enum PipelineMail {
     RetireLane {
         /// Who.
         peer: Peer,
+        /// What they may do.
+        rights: Rights,
         /// The lane's id.
         lane: u64,
         /// Where the descriptors of the fresh lane go.
@@ -52,6 +57,8 @@ pub(crate) enum PipelineMail {
     Notify {
         /// Table ids.
         tables: Vec<u32>,
+        /// What the connection may see.
+        rights: Rights,
         /// Where its end of the bell goes.
         to: ReplyTo,
     },
@@ -59,6 +66,8 @@ pub(crate) enum PipelineMail {
     TableCopy {
         /// Its id.
         table: u32,
+        /// What who asks may see.
+        rights: Rights,
         /// Where it goes.
         to: ReplyTo,
     },
@@ -66,11 +75,17 @@ pub(crate) enum PipelineMail {
     Copies {
         /// Their ids; all where empty.
         tables: Vec<u32>,
+        /// What who asks may see.
+        rights: Rights,
         /// Where the query waits.
         to: Sender<Copies>,
     },
     /// The pipeline's part of the status.
     Status {
+        /// Who asks.
+        uid: u32,
+        /// What they may see.
+        rights: Rights,
         /// Where it goes.
         to: ReplyTo,
     },
@@ -88,6 +103,13 @@ pub(crate) enum PipelineMail {
         cipher: Option<String>,
         /// Where the answer goes.
         to: ReplyTo,
+    },
+    /// The rules have changed: what they take away ends.
+    Rules {
+        /// The new ones.
+        rules: Rules,
+        /// Namespaces that are to be there.
+        namespaces: Vec<String>,
     },
     /// A connection is gone.
     Detached {

@@ -14,12 +14,12 @@ impl Pipeline {
     /// One piece of mail.
     pub(super) fn attend(&mut self, mail: PipelineMail) {
         match mail {
-            PipelineMail::Lane { peer, to } => {
-                let reply = self.lanes.attach(&peer, to.connection);
+            PipelineMail::Lane { peer, rights, to } => {
+                let reply = self.lanes.attach(&peer, &rights, to.connection);
                 self.reply(to, reply);
             }
-            PipelineMail::RetireLane { peer, lane, to } => {
-                let reply = self.lanes.retire(&peer, lane, to.connection);
+            PipelineMail::RetireLane { peer, rights, lane, to } => {
+                let reply = self.lanes.retire(&peer, &rights, lane, to.connection);
                 self.reply(to, reply);
             }
             PipelineMail::Settled { lane, ticket, to } => self.settled(lane, ticket, to),
@@ -32,7 +32,7 @@ impl Pipeline {
                     self.reply(to, (answer, vec![]));
                 }
             }
-            PipelineMail::Notify { tables, to } => {
+            PipelineMail::Notify { tables, to, .. } => {
                 let reply = match self.bells.add(to.connection, tables) {
                     Ok(end) => (Answer::Done, vec![end]),
                     Err(error) => {
@@ -50,15 +50,15 @@ impl Pipeline {
                 let message = "the daemon is stopping".to_owned();
                 self.reply(to, (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]));
             }
-            PipelineMail::TableCopy { table, to } => {
+            PipelineMail::TableCopy { table, to, .. } => {
                 let reply = self.copy_table(table);
                 self.reply(to, reply);
             }
-            PipelineMail::Copies { tables, to } => {
+            PipelineMail::Copies { tables, to, .. } => {
                 // A query that has given up takes nothing more.
                 let _ = to.send(self.copies(&tables));
             }
-            PipelineMail::Status { to } => {
+            PipelineMail::Status { to, .. } => {
                 let status = self.status();
                 self.control.send(ControlMail::Status(to, status));
             }
@@ -75,6 +75,7 @@ impl Pipeline {
                 self.bells.remove(connection);
                 self.lanes.detached(connection);
             }
+            PipelineMail::Rules { .. } => {}
             // Taken out when it came.
             PipelineMail::Stop => {}
         }

@@ -74,12 +74,15 @@ impl From<SourceError> for Stop {
 /// A statement that would write, SQL that SQLite refuses, more time or rows than `budget` has, or
 /// what `copies` fails with.
 pub fn run_query(
-    segment: &Arc<Segment>,
+    segments: &[Arc<Segment>],
     request: &SqlRequest,
     budget: &Budget,
     copies: &dyn Fn(&[u32]) -> Result<Copies, Reject>,
 ) -> Result<(u64, Vec<ResultSet>), Reject> {
     check_text(request)?;
+    let [segment] = segments else {
+        return Err(Reject::internal("running a query", "several namespaces"));
+    };
     let start = Instant::now();
     let left = || Budget { time: budget.time.saturating_sub(start.elapsed()), ..*budget };
     let in_time = |reject: Reject| match reject.code {

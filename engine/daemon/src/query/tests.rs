@@ -120,7 +120,7 @@ impl Mirror {
 
     fn query(&self, sql: &str) -> Result<(u64, Vec<ResultSet>), Reject> {
         let no_copies = |_: &[u32]| -> Result<Copies, Reject> { panic!("nobody writes") };
-        run_query(&self.segment(), &request(sql), &Budget::default(), &no_copies)
+        run_query(&[self.segment()], &request(sql), &Budget::default(), &no_copies)
     }
 }
 
@@ -189,7 +189,7 @@ fn parameters_are_bound() {
     let mut sql = request("SELECT ?2, name FROM site WHERE code=?1");
     sql.params = vec![Value::from("a"), Value::from(7)];
     let none = |_: &[u32]| -> Result<Copies, Reject> { panic!("nobody writes") };
-    let run = |sql| run_query(&mirror.segment(), &sql, &Budget::default(), &none);
+    let run = |sql| run_query(&[mirror.segment()], &sql, &Budget::default(), &none);
     assert_eq!(run(sql.clone()).unwrap().1[0].rows, [[Value::from(7), Value::from("Alpha")]]);
     sql.params.pop();
     assert_eq!(run(sql).unwrap_err().code, RejectCode::Malformed);
@@ -225,11 +225,11 @@ fn time_and_rows_are_limited() {
     let budget = Budget { time: Duration::from_millis(30), ..Budget::default() };
     let endless =
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n";
-    let reject = run_query(&mirror.segment(), &request(endless), &budget, &none).unwrap_err();
+    let reject = run_query(&[mirror.segment()], &request(endless), &budget, &none).unwrap_err();
     assert_eq!(reject.code, RejectCode::TimeLimit);
     assert_eq!(reject.message, "the query took longer than the 30ms that it may take");
     let budget = Budget { result_bytes: 100, ..Budget::default() };
-    let reject = run_query(&mirror.segment(), &request("SELECT * FROM tag"), &budget, &none);
+    let reject = run_query(&[mirror.segment()], &request("SELECT * FROM tag"), &budget, &none);
     assert_eq!(reject.unwrap_err().code, RejectCode::Limit);
 }
 
@@ -305,7 +305,7 @@ fn a_query_is_of_one_revision_under_any_writer() {
                 _ => "SELECT sum(a.x),sum(b.x) FROM a LEFT JOIN b ON b.id='k'||a.id".to_owned(),
             };
             let (revision, sets) =
-                run_query(&segment, &request(&sql), &Budget::default(), &copies).unwrap();
+                run_query(&[segment.clone()], &request(&sql), &Budget::default(), &copies).unwrap();
             assert_eq!(sets[0].rows[0][0], sets[0].rows[0][1], "{sql}");
             assert!(revision >= last);
             last = revision;
@@ -326,11 +326,11 @@ fn a_segment_that_is_gone_is_replaced_by_copies() {
         Ok(mirror.copies(&[1, 2, 3, 4, 5]))
     };
     let sql = request("SELECT count(*) FROM tag");
-    let (revision, sets) = run_query(&gone, &sql, &Budget::default(), &copies).unwrap();
+    let (revision, sets) = run_query(&[gone.clone()], &sql, &Budget::default(), &copies).unwrap();
     assert_eq!((revision, sets[0].rows[0][0].clone()), (1, Value::from(6)));
     assert_eq!(asked.into_inner().unwrap(), [Vec::<u32>::new()]);
     let refuse = |_: &[u32]| Err(Reject::new(RejectCode::Stopping, "stopping"));
-    let reject = run_query(&gone, &sql, &Budget::default(), &refuse).unwrap_err();
+    let reject = run_query(&[gone.clone()], &sql, &Budget::default(), &refuse).unwrap_err();
     assert_eq!(reject.code, RejectCode::Stopping);
 }
 

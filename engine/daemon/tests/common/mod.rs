@@ -82,7 +82,7 @@ impl Client {
     }
 
     pub fn segment(&self) -> Arc<Segment> {
-        let (answer, mut fds) = self.call(&Call::Segment).unwrap();
+        let (answer, mut fds) = self.call(&Call::Segment("main".to_owned())).unwrap();
         let Answer::Segment { bytes, .. } = answer else { panic!("{answer:?}") };
         let region = Region::map_read_only(fds.remove(0), bytes).unwrap();
         Segment::open(Arc::new(region)).unwrap()
@@ -113,7 +113,7 @@ impl Client {
     }
 
     pub fn events(&self) -> EventsReader {
-        let (answer, mut fds) = self.call(&Call::Events).unwrap();
+        let (answer, mut fds) = self.call(&Call::Events("main".to_owned())).unwrap();
         let Answer::Events { bytes, .. } = answer else { panic!("{answer:?}") };
         let region = Region::map_read_only(fds.remove(0), bytes).unwrap();
         EventsReader::open(Arc::new(region)).unwrap()

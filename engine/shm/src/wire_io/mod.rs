@@ -349,5 +349,41 @@ pub fn peer_credentials(fd: impl AsFd) -> Result<PeerCredentials, WireError> {
     Ok(PeerCredentials { pid, uid: found.uid, gid: found.gid })
 }
 
+/// The supplementary groups of the process at the other end, as the kernel took them down at its
+/// connect (`SO_PEERGROUPS`, Linux 4.13).
+///
+/// # Errors
+/// No Unix socket, or one that is not connected.
+pub fn peer_groups(fd: impl AsFd) -> Result<Vec<u32>, WireError> {
+    let fd = fd.as_fd();
+    let mut groups: Vec<u32> = vec![0; 64];
+    loop {
+        let space = size_of_val(&groups[..]);
+        let mut length = space as libc::socklen_t;
+        // SAFETY: `groups` has `length` bytes of plain data; the kernel writes no more than that.
+        let status = unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = length as usize / size_of::<u32>();
+        if status == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let source = Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL);
+        // With too little room the kernel says how much there should be.
+        if source == Errno::RANGE && length as usize > space {
+            groups.resize(count, 0);
+            continue;
+        }
+        return Err(WireError::System { what: "SO_PEERGROUPS of the control socket", source });
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::{Packet, WireError, recv, send, send_flagged};
 use crate::archive;
 use crate::layout::LAYOUT_HASH;
-use crate::wire::{Answer, Call, Hello};
+use crate::wire::{Answer, Call, Hello, Seen};
 
 /// Flag of a packet whose payload is a [`Mismatch`].
 pub const FLAG_MISMATCH: u16 = 2;
@@ -43,7 +43,7 @@ pub struct Welcome {
     pub instance: [u8; 16],
     /// The instance's name.
     pub name: String,
-    /// Generation of the segment.
+    /// Generation that the daemon began with.
     pub generation: u64,
     /// Version of the daemon.
     pub version: String,
@@ -51,6 +51,8 @@ pub struct Welcome {
     pub pid: u32,
     /// Revision at this moment.
     pub revision: u64,
+    /// What this process may see, by rising number of the namespace.
+    pub namespaces: Vec<Seen>,
 }
 
 /// The `Hello` of this build; `program` is cut where it is too long.
@@ -113,8 +115,8 @@ pub fn greet(
         });
     }
     match archive::from_bytes(&packet.payload)? {
-        Answer::Welcome { instance, name, generation, version, pid, revision } => {
-            Ok(Welcome { instance, name, generation, version, pid, revision })
+        Answer::Welcome { instance, name, generation, version, pid, revision, namespaces } => {
+            Ok(Welcome { instance, name, generation, version, pid, revision, namespaces })
         }
         Answer::Refused { code, message } => Err(WireError::Refused { code, message }),
         _ => Err(WireError::Malformed { what: "answer to Hello, kind", found: 1, expected: 0 }),

@@ -36,6 +36,7 @@ pub fn table(id: u32, shape: u32, columns: &[Affinity], keys: u16) -> TableDef {
     };
     TableDef {
         id,
+        namespace: "main".to_owned(),
         name: format!("t{id}"),
         shape,
         sql: String::new(),
@@ -92,6 +93,7 @@ pub fn catalogue(tables: &[&TableDef], schema_version: u64) -> Catalogue {
         next_table_id: 100,
         tables: tables.iter().map(|t| (*t).clone()).collect(),
         objects: Vec::new(),
+        ..Catalogue::default()
     }
 }
 

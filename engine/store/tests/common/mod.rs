@@ -32,6 +32,7 @@ pub fn table(id: u32) -> TableDef {
     };
     TableDef {
         id,
+        namespace: "main".to_owned(),
         name: format!("table{id}{CANARY}"),
         shape: 1,
         sql: format!("CREATE TABLE table{id}{CANARY}(...)"),
@@ -50,6 +51,7 @@ pub fn catalogue(version: u64, tables: &[u32]) -> Catalogue {
         next_table_id: 100,
         tables: tables.iter().map(|&id| table(id)).collect(),
         objects: vec![],
+        ..Catalogue::default()
     }
 }
 
