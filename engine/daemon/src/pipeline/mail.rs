@@ -1,11 +1,14 @@
 //! What the control thread asks of the pipeline. It is answered between two groups, so every
 //! answer is of one revision, and nothing of a group is ever half seen.
 
+use std::sync::Arc;
+
 use crossbeam_channel::Sender;
 use shmirror_store::LogReader;
 
 use crate::access::{Peer, Rules};
 use crate::check;
+use crate::error::DaemonError;
 use crate::exchange::ReplyTo;
 use crate::query::Copies;
 use crate::rights::Rights;
@@ -104,12 +107,24 @@ pub(crate) enum PipelineMail {
         /// Where the answer goes.
         to: ReplyTo,
     },
-    /// The rules have changed: what they take away ends.
+    /// These namespaces are to be there, with a segment and an events lane each.
+    Namespaces {
+        /// Their names; some may be there already.
+        names: Vec<String>,
+        /// Told when they are published, or why they cannot be.
+        done: Sender<Result<(), DaemonError>>,
+    },
+    /// The rules have changed, and the control thread has closed the connections that lost rights by it:
+    /// lanes whose peers may no longer do what the lane may are retired, and what was taken from them
+    /// and is not applied yet is refused; namespaces that somebody lost get the next generation of
+    /// segment and events lane.
     Rules {
         /// The new ones.
-        rules: Rules,
-        /// Namespaces that are to be there.
-        namespaces: Vec<String>,
+        rules: Arc<Rules>,
+        /// Numbers of the namespaces that somebody lost.
+        withdrawn: Vec<u16>,
+        /// Told when it is done.
+        done: Sender<()>,
     },
     /// A connection is gone.
     Detached {

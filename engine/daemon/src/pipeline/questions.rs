@@ -75,7 +75,7 @@ impl Pipeline {
                 self.bells.remove(connection);
                 self.lanes.detached(connection);
             }
-            PipelineMail::Rules { .. } => {}
+            PipelineMail::Namespaces { .. } | PipelineMail::Rules { .. } => {}
             // Taken out when it came.
             PipelineMail::Stop => {}
         }

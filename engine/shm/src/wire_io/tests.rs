@@ -1,7 +1,7 @@
 //! Packets over a real socket pair, and peers that send garbage.
 
 use super::*;
-use crate::wire::{Answer, Call, Hello, ROLE_MIRROR, RefuseCode};
+use crate::wire::{Answer, Call, Hello, ROLE_MIRROR, RefuseCode, Seen};
 use crate::{archive, layout};
 use core::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -152,6 +152,7 @@ fn a_greeting_and_a_call() {
             version: "1".into(),
             pid: 5,
             revision: 6,
+            namespaces: vec![Seen { id: 3, name: "plant".into(), writable: true }],
         };
         send(&daemon, 0, &archive::to_bytes(&welcome).expect("an archive"), &[]).expect("room");
         let packet = next();
