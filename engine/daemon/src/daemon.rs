@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use shmirror_shm::catalogue::MAIN;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use shmirror_shm::catalogue::{Catalogue, MAIN};
 use shmirror_shm::snapshot::Segment;
 
 use crate::access::Rules;
@@ -81,6 +81,7 @@ impl Daemon {
         let uid = rustix::process::geteuid().as_raw();
         let rules = Rules::resolve(&config, uid, &foundation.catalogue)?;
         let socket = ControlSocket::bind(&config.socket_path())?;
+        socket.admit(rules.admits_others());
         let readers = Arc::new(Readers::open(&foundation.store)?);
         let instance = Arc::new(Instance {
             id,
@@ -145,6 +146,29 @@ impl Daemon {
     /// The instance's name.
     pub fn name(&self) -> &str {
         &self.instance.config.instance.name
+    }
+
+    /// Takes the rules of access from `config`, all else of which is left aside: who may no longer do what
+    /// they could is shut out, namespaces that are new are there from now on. Waits until it is done.
+    ///
+    /// # Errors
+    /// A user or group that the system does not know, too many namespaces, or no memory for a new one. The
+    /// rules stay as they were.
+    pub fn reload_rules(&self, config: &Config) -> Result<(), DaemonError> {
+        config.check().map_err(|message| DaemonError::Config { file: config.file.clone(), message })?;
+        // Names that nobody knows are found before anything is done.
+        let mut numbers = Catalogue::default();
+        config.namespaces.keys().for_each(|name| _ = numbers.add_namespace(name));
+        Rules::resolve(config, self.instance.uid, &numbers)?;
+        let names = config.namespaces.keys().cloned().collect();
+        let (done, published) = bounded(1);
+        self.pipeline.post.send(PipelineMail::Namespaces { names, done });
+        let stopping = |_| DaemonError::Thread("pipeline");
+        published.recv().map_err(stopping)??;
+        let rules = Rules::resolve(config, self.instance.uid, &self.instance.published.catalogue())?;
+        let (done, followed) = bounded(1);
+        self.control.post.send(ControlMail::Rules { rules, done });
+        followed.recv().map_err(stopping)
     }
 
     /// Takes no more attaches, commits and answers everything that producers have submitted, and

@@ -13,6 +13,7 @@ use shmirror_shm::archive;
 use shmirror_shm::wire::{Answer, RefuseCode};
 use shmirror_shm::wire_io::{Ready, WireError};
 
+use crate::access::Rules;
 use crate::error::DaemonError;
 
 /// The sending side; clones send to the same mailbox.
@@ -155,6 +156,14 @@ pub(crate) enum ControlMail {
     Worked(ReplyTo, Duty, Option<Packed>),
     /// The pipeline's part of the status; the control thread adds the clients.
     Status(ReplyTo, Json),
+    /// The rules have changed: connections that lose rights by them are closed, then the pipeline is
+    /// told, which tells `done`.
+    Rules {
+        /// The new ones.
+        rules: Rules,
+        /// Told when all of it is done.
+        done: Sender<()>,
+    },
     /// No more attaches and calls: the daemon is stopping.
     Closing,
     /// Send what is queued and end.

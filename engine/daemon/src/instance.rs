@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use shmirror_shm::Region;
+use shmirror_shm::catalogue::{Catalogue, Namespace};
 use shmirror_shm::snapshot::Segment;
 
 use crate::config::Config;
@@ -101,6 +102,16 @@ impl Published {
     /// All that is published now, by rising number of the namespace.
     pub fn all(&self) -> Vec<(u16, Arc<Descriptors>)> {
         self.lock().iter().map(|(id, d)| (*id, d.clone())).collect()
+    }
+
+    /// The numbers of the namespaces there are, as a catalogue without tables.
+    pub fn catalogue(&self) -> Catalogue {
+        let named = |(id, part): (u16, Arc<Descriptors>)| Namespace {
+            id,
+            name: part.namespace.clone(),
+        };
+        let namespaces = self.all().into_iter().filter(|(id, _)| *id != 0).map(named).collect();
+        Catalogue { namespaces, ..Catalogue::default() }
     }
 
     /// From now on attaching clients get `next` for this namespace.

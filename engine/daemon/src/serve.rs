@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::{bounded, select};
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::backup;
@@ -37,7 +37,8 @@ pub struct ServeOptions {
 }
 
 /// Serves until SIGTERM or SIGINT; then everything accepted is committed and answered, and it
-/// returns. Prints where the socket is, and a line that begins with `ready` once clients can attach.
+/// returns. On SIGHUP it takes the rules of access, `[access]` and `[namespaces]`, from the configuration
+/// file as it is then. Prints where the socket is, and a line that begins with `ready` once clients can attach.
 ///
 /// # Errors
 /// What keeps the daemon from starting, or from going on.
@@ -51,7 +52,7 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
         None => Asking::terminal(),
     };
     // From here on a signal is not lost, however long the start takes.
-    let mut signals = Signals::new([SIGTERM, SIGINT])
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|source| DaemonError::System { what: "wait for signals", source })?;
     // A limit on the size of files is then an error of the write, as a full disk is, not our end.
     signal_hook::flag::register(SIGXFSZ, Arc::default())
@@ -63,7 +64,7 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
         signal_hook::flag::register(signal, Arc::clone(&called_off))
             .map_err(|source| DaemonError::System { what: "wait for signals", source })?;
     }
-    let (config, first_start) = configure(options)?;
+    let (config, first_start) = configure(options.clone())?;
     let secrets = Secrets::new(Arc::new(asking.until(called_off))).take_variable(&config.key);
     let log_dir = config.data.join("log");
     let log = logging::start(&config.log.level);
@@ -76,24 +77,28 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
     announce(&config, &daemon);
     notify(&[NotifyState::Ready]);
 
-    let (send, stop) = bounded(1);
+    let (send, came) = bounded(16);
     let handle = signals.handle();
     let waiting = std::thread::Builder::new()
         .name("shmirror-signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
-                // A second signal changes nothing: the daemon is stopping.
+                // One more than there is room for changes nothing: those before it are not done with yet.
                 let _ = send.try_send(signal);
             }
         })
         .map_err(|source| DaemonError::System { what: "start a thread", source })?;
-    select! {
-        recv(stop) -> signal => {
-            let name = if signal == Ok(SIGINT) { "SIGINT" } else { "SIGTERM" };
-            tracing::info!("{name}: stopping");
-        }
-        recv(daemon.ended()) -> thread => {
-            tracing::error!("the {} thread has ended; stopping", thread.unwrap_or("first"));
+    loop {
+        select! {
+            recv(came) -> signal => match signal {
+                Ok(SIGHUP) => reload(&options, &config, &daemon),
+                Ok(SIGINT) => break tracing::info!("SIGINT: stopping"),
+                _ => break tracing::info!("SIGTERM: stopping"),
+            },
+            recv(daemon.ended()) -> thread => {
+                let thread = thread.unwrap_or("first");
+                break tracing::error!("the {thread} thread has ended; stopping");
+            }
         }
     }
     notify(&[NotifyState::Stopping]);
@@ -106,6 +111,38 @@ pub fn serve(options: ServeOptions) -> Result<(), DaemonError> {
         Err(error) => tracing::error!(%error, "stopped"),
     }
     stopped
+}
+
+/// Takes the rules of access out of the configuration file as it is now. Where anything about it is
+/// wrong, the rules before stay.
+fn reload(options: &ServeOptions, started: &Config, daemon: &Daemon) {
+    notify(&[NotifyState::Reloading]);
+    let done = configure(options.clone()).and_then(|(config, _)| {
+        let AccessParts { same, config } = AccessParts::of(started, config);
+        if !same {
+            tracing::warn!("the configuration has changed in more than its rules: that needs a restart");
+        }
+        daemon.reload_rules(&config)
+    });
+    match done {
+        Ok(()) => tracing::info!("SIGHUP: the rules of access are those of the configuration file"),
+        Err(error) => tracing::error!(%error, "SIGHUP: the rules of access stay as they were"),
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// A configuration that was read again, and whether it is the one of the start apart from its rules.
+struct AccessParts {
+    same: bool,
+    config: Config,
+}
+
+impl AccessParts {
+    fn of(started: &Config, config: Config) -> Self {
+        let (access, namespaces) = (config.access.clone(), config.namespaces.clone());
+        let with_its_rules = Config { access, namespaces, ..started.clone() };
+        Self { same: with_its_rules == config, config }
+    }
 }
 
 /// Nobody of the same uid may look into this process, and its limits are as high as they may be.

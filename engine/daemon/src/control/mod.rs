@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -41,6 +42,8 @@ const HELLO_TIME: Duration = Duration::from_secs(5);
 const PACKETS_A_TURN: usize = 8;
 /// Most connections beyond the limit that are kept until they are told of it.
 const TURNED_AWAY: usize = 64;
+/// Most connections at one time of peers that may do nothing, until they are told so.
+const STRANGERS: usize = 32;
 /// Connections accepted before others have their turn.
 const ACCEPTS_A_TURN: usize = 64;
 /// Bytes of answers that wait to be read by all clients; no further large one is made ready then.
@@ -181,6 +184,11 @@ impl Control {
             let mut connection = Connection::new(fd, peer, rights, crate::clock::now_us());
             // One too many is told so when it has greeted: an answer before that could be lost.
             connection.turned_away = self.connections.len() >= limits::CLIENTS;
+            // Who may do nothing here cannot take the places of those who may.
+            let strangers = self.connections.values().filter(|c| !c.rights.may_attach());
+            if !connection.rights.may_attach() && strangers.count() >= STRANGERS {
+                continue;
+            }
             if self.connections.len() >= limits::CLIENTS + TURNED_AWAY {
                 continue;
             }
@@ -346,11 +354,15 @@ impl Control {
                 self.answer_packed(to, packed);
             }
             ControlMail::Status(to, mut status) => {
+                let Some((peer, rights)) = self.peer(to.connection) else { return };
                 if let Some(object) = status.as_object_mut() {
-                    object.insert("clients".to_owned(), self.clients());
+                    // Of the others, who does not look after the instance sees nothing.
+                    let of = (!rights.administers()).then_some(peer.uid);
+                    object.insert("clients".to_owned(), self.clients(of));
                 }
                 self.answer(to, (Answer::Text(status.to_string()), vec![]));
             }
+            ControlMail::Rules { rules, done } => self.follow_rules(rules, done),
             ControlMail::Closing => drop(self.socket.take()),
             ControlMail::End => self.ending = Some(Instant::now() + LAST_WORDS),
         }
@@ -361,9 +373,33 @@ impl Control {
         self.socket.is_none()
     }
 
-    fn clients(&self) -> Json {
+    /// Whoever may no longer do all that they could leaves; what the others gained they have from now on.
+    fn follow_rules(&mut self, rules: Rules, done: Sender<()>) {
+        let withdrawn = self.rules.withdrawn(&rules);
+        self.rules = rules;
+        let mut losers = Vec::new();
+        for (id, connection) in &mut self.connections {
+            let rights = self.rules.rights(&connection.peer);
+            if rights.covers(&connection.rights) {
+                connection.rights = rights;
+            } else {
+                losers.push(*id);
+            }
+        }
+        for id in losers {
+            self.detach(id, Some("the rules have changed and take rights from it".to_owned()));
+        }
+        if let Some(socket) = &self.socket {
+            socket.admit(self.rules.admits_others());
+        }
+        let rules = Arc::new(self.rules.clone());
+        self.pipeline.send(PipelineMail::Rules { rules, withdrawn, done });
+    }
+
+    /// Who is attached: all, or those of one uid.
+    fn clients(&self, of: Option<u32>) -> Json {
         let client = |c: &Connection| {
-            let client = c.client.as_ref()?;
+            let client = c.client.as_ref().filter(|_| of.is_none_or(|uid| uid == c.peer.uid))?;
             Some(json!({
                 "pid": c.peer.pid,
                 "uid": c.peer.uid,

@@ -10,6 +10,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use shmirror_shm::limits;
+use shmirror_shm::socket_path::{DEFAULT_INSTANCE, default_socket_path};
 
 use crate::error::DaemonError;
 
@@ -23,7 +24,7 @@ pub(crate) struct ControlSocket {
 
 impl ControlSocket {
     /// Binds and listens at `path`. A file left behind by a daemon that died is replaced; one that
-    /// a daemon answers on is not.
+    /// a daemon answers on is not. Until [`ControlSocket::admit`] the daemon's own user alone can connect.
     pub fn bind(path: &Path) -> Result<Self, DaemonError> {
         let found = path.as_os_str().as_bytes().len();
         if found > limits::SOCKET_PATH_BYTES {
@@ -53,6 +54,42 @@ impl ControlSocket {
         Ok(socket)
     }
 
+    /// Lets other users connect too, or not. Who of them may do what is decided after that, and whether
+    /// they get as far as the file is for its directories' modes: what keeps them away is told.
+    pub fn admit(&self, others: bool) {
+        let mode = if others { 0o666 } else { 0o600 };
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        if let Err(error) = std::fs::set_permissions(&self.path, permissions) {
+            tracing::warn!(%error, "the mode of the control socket's file could not be set");
+        }
+        if !others {
+            return;
+        }
+        let Some(parent) = self.path.parent() else { return };
+        let is_ours = |meta: &std::fs::Metadata| {
+            meta.uid() == rustix::process::geteuid().as_raw() && is_default_directory(parent)
+        };
+        // Who may only search it can open what they know the name of.
+        if let Ok(meta) = std::fs::metadata(parent)
+            && meta.mode() & 0o001 == 0
+            && is_ours(&meta)
+        {
+            let permissions =
+                std::os::unix::fs::PermissionsExt::from_mode(meta.mode() & 0o7777 | 0o011);
+            // What remains is told below.
+            let _ = std::fs::set_permissions(parent, permissions);
+        }
+        let closed = parent.ancestors().find(|directory| {
+            std::fs::metadata(directory).is_ok_and(|meta| meta.mode() & 0o001 == 0)
+        });
+        if let Some(directory) = closed {
+            tracing::warn!(
+                directory = %directory.display(),
+                "rules admit other users, whom the directory's mode keeps from the control socket"
+            );
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -73,6 +110,11 @@ impl Drop for ControlSocket {
             tracing::warn!(%error, "the control socket's file could not be removed");
         }
     }
+}
+
+/// Whether it is a directory that is made for control sockets alone.
+fn is_default_directory(path: &Path) -> bool {
+    default_socket_path(DEFAULT_INSTANCE).parent() == Some(path)
 }
 
 fn file_error(what: &'static str, path: &Path, source: std::io::Error) -> DaemonError {
@@ -153,6 +195,23 @@ mod tests {
         let second = ControlSocket::bind(&path).unwrap();
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn others_can_connect_only_while_rules_admit_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let socket = ControlSocket::bind(&path).unwrap();
+        let mode = || std::fs::symlink_metadata(&path).unwrap().mode() & 0o777;
+        let directory = || std::fs::metadata(dir.path()).unwrap().mode() & 0o777;
+        let before = directory();
+        assert_eq!(mode(), 0o600);
+        socket.admit(true);
+        assert_eq!(mode(), 0o666);
+        socket.admit(false);
+        assert_eq!(mode(), 0o600);
+        // A directory that somebody else chose is not opened for them.
+        assert_eq!(directory(), before);
     }
 
     #[test]
