@@ -1,21 +1,42 @@
-"""The catalogue out of its archive (rkyv 0.8): bytes go in, tables come out. Every place, length and
-number is looked at before it is believed.
+"""The catalogue out of its archive (rkyv 0.8): bytes go in, namespaces and tables come out. Every place,
+length and number is looked at before it is believed.
 """
 
 from collections import namedtuple
 from struct import unpack_from
 
-Table = namedtuple("Table", "id name shape sql key key_columns columns without_rowid strict past_shapes")
+Catalogue = namedtuple("Catalogue", "namespaces tables objects")
 Column = namedtuple(
     "Column",
     "id name decl_type affinity not_null default_sql key_position generated hidden collation",
 )
-
+SchemaObject = namedtuple("SchemaObject", "kind namespace name table sql")
 KEYS = ("integer", "columns", "rowid")
 AFFINITIES = ("blob", "text", "numeric", "integer", "real")
 GENERATED = ("no", "virtual", "stored")
 COLLATIONS = ("binary", "nocase", "rtrim")
 KINDS = ("index", "view", "trigger")
+MAIN = "main"
+ROOT = 40
+
+
+def fold(name):
+    """ASCII letters without case, as names compare."""
+    return "".join(c.lower() if c < "\x80" else c for c in name)
+
+
+class Table(
+    namedtuple(
+        "Table",
+        "id namespace name shape sql key key_columns columns without_rowid strict past_shapes",
+    )
+):
+    @property
+    def full_name(self):
+        return self.name if fold(self.namespace) == MAIN else f"{self.namespace}.{self.name}"
+
+    def is_named(self, namespace, name):
+        return (fold(self.namespace), fold(self.name)) == (fold(namespace), fold(name))
 
 
 class Malformed(Exception):
@@ -90,26 +111,34 @@ class Archive:
     def table(self, at):
         return Table(
             id=self.u32(at),
-            name=self.string(at + 4),
-            shape=self.u32(at + 12),
-            sql=self.string(at + 16),
-            key=self.one_of(KEYS, at + 24),
-            key_columns=self.vector(at + 28, 2, self.u16),
-            columns=self.vector(at + 36, 44, self.column),
-            without_rowid=self.flag(at + 44),
-            strict=self.flag(at + 45),
-            past_shapes=dict(self.vector(at + 48, 12, self.past_shape)),
+            namespace=self.string(at + 4),
+            name=self.string(at + 12),
+            shape=self.u32(at + 20),
+            sql=self.string(at + 24),
+            key=self.one_of(KEYS, at + 32),
+            key_columns=self.vector(at + 36, 2, self.u16),
+            columns=self.vector(at + 44, 44, self.column),
+            without_rowid=self.flag(at + 52),
+            strict=self.flag(at + 53),
+            past_shapes=dict(self.vector(at + 56, 12, self.past_shape)),
         )
 
     def schema_object(self, at):
-        texts = [self.string(at + 4), self.string(at + 12), self.string(at + 20)]
-        return [self.one_of(KINDS, at), *texts]
+        texts = [self.string(at + place) for place in (4, 12, 20, 28)]
+        return SchemaObject(self.one_of(KINDS, at), *texts)
+
+    def namespace(self, at):
+        return fold(self.string(at + 4)), self.u16(at)
 
 
 def read(data):
-    """Tables by their ids; and indexes, views and triggers."""
+    """Numbers of the namespaces by their folded names, tables by their ids, and objects."""
     archive = Archive(data)
-    root = len(data) - 32
-    tables = archive.vector(root + 12, 56, archive.table)
-    objects = archive.vector(root + 20, 28, archive.schema_object)
-    return {table.id: table for table in tables}, objects
+    root = len(data) - ROOT
+    namespaces = {MAIN: 0} | dict(archive.vector(root + 16, 12, archive.namespace))
+    tables = archive.vector(root + 24, 64, archive.table)
+    objects = archive.vector(root + 32, 36, archive.schema_object)
+    for named in (*tables, *objects):
+        if fold(named.namespace) not in namespaces:
+            raise Malformed(f"{named.name}: namespace {named.namespace} is not in the catalogue")
+    return Catalogue(namespaces, {table.id: table for table in tables}, objects)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""read_store.py DATA_DIR TABLE prints the rows of a table as `shmirror dump TABLE` does.
+"""read_store.py DATA_DIR TABLE prints the rows of a table as `shmirror dump TABLE` does; without TABLE,
+the names of all tables, those in a namespace other than main with it before them.
 
 A second reader of the store's format, written from FORMAT.md alone, to show that what stands there is
 enough. The data directory, which no daemon may have, is only read. The key must be a key file.
@@ -23,6 +24,7 @@ FORMAT = 1
 WORD = (1 << 64) - 1
 
 Image = namedtuple("Image", "table shape values")
+Record = namedtuple("Record", "birth namespace table image")
 
 
 class Refused(Exception):
@@ -30,13 +32,16 @@ class Refused(Exception):
 
 
 def main():
-    if len(sys.argv) != 3:
-        sys.exit("usage: read_store.py DATA_DIR TABLE")
-    directory, name = sys.argv[1:]
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: read_store.py DATA_DIR [TABLE]")
+    directory, *names = sys.argv[1:]
     try:
         with Store(directory) as store:
             sys.stdout.reconfigure(encoding="utf-8")
-            sys.stdout.write(dump(*store.rows_of(name)))
+            for name in names:
+                sys.stdout.write(dump(*store.rows_of(name)))
+            if not names:
+                sys.stdout.writelines(t.full_name + "\n" for t in store.catalogue.tables.values())
     except (Refused, catalogue.Malformed, sqlite3.Error, OSError) as error:
         sys.exit(f"read_store.py: {directory}: {error}")
 
@@ -148,15 +153,23 @@ class Store:
         length = unpack_from("<Q", body)[0]
         if length > len(body) - 8:
             raise Refused(f"{where}: archive of {length} bytes in {len(body)}")
-        self.tables, _ = catalogue.read(body[8 : 8 + length])
+        try:
+            self.catalogue = catalogue.read(body[8 : 8 + length])
+        except (catalogue.Malformed, UnicodeDecodeError) as error:
+            raise Refused(f"{where}: {error}")
+
+    def table(self, name):
+        """The table of a name with or without its namespace; without it, main is meant."""
+        namespace, dot, rest = name.partition(".")
+        for parts in [(namespace, rest)] * bool(dot) + [(catalogue.MAIN, name)]:
+            for table in self.catalogue.tables.values():
+                if table.is_named(*parts):
+                    return table
+        raise Refused(f"no table {name}")
 
     def rows_of(self, name):
         """A table, and its rows in the shape that it has now."""
-        fold = lambda text: "".join(c.lower() if c < "\x80" else c for c in text)
-        table = [t for t in self.tables.values() if fold(t.name) == fold(name)]
-        if not table:
-            raise Refused(f"no table {name}")
-        (table,) = table
+        table = self.table(name)
         images = [image for image in self.all_rows() if image.table == table.id]
         return table, brought_up_to_date(table, images)
 
@@ -176,7 +189,7 @@ class Store:
                 newest[slot] = Image(table, shape, values)
         if (rows, total) != (self.rows, self.sum):
             raise Refused(f"table row: {rows} rows that are not the {self.rows} last written")
-        return [image for image in newest.values() if image and image.table in self.tables]
+        return [image for image in newest.values() if image and image.table in self.catalogue.tables]
 
     def read_tail(self):
         """The newest image of each birth that the log mentions after the checkpoint; None for a row
@@ -194,11 +207,22 @@ class Store:
             if unpack_from("<q", body)[0] != at:
                 raise Refused(f"{where}: another time is sealed")
             if first > self.checkpoint:
-                for birth, image in reversed(list(records(body, first, last, where))):
-                    newest.setdefault(birth, image)
+                for record in reversed(list(records(body, first, last, where))):
+                    self.check_namespace(record, where)
+                    newest.setdefault(record.birth, record.image)
         if (expected + 1, sealed) != (self.log_first, self.log_bytes):
             raise Refused(f"commit_log: begins at {expected + 1}, expected {self.log_first}")
         return newest
+
+    def check_namespace(self, record, where):
+        """A table stays in the namespace that it was made in."""
+        table = self.catalogue.tables.get(record.table)
+        if not table:
+            return
+        expected = self.catalogue.namespaces[catalogue.fold(table.namespace)]
+        if record.namespace != expected:
+            found = f"a record of namespace {record.namespace}"
+            raise Refused(f"{where}: {found}, expected {expected} of {table.full_name}")
 
 
 def read_key_file(path):
@@ -215,14 +239,16 @@ def read_key_file(path):
 
 
 def records(body, first, last, where):
-    """Birth and image of each row record of a group."""
+    """The row records of a group; one of a deleted row has no image."""
     at = 8
     while at < len(body):
         length, kind, operation = unpack_from("<IHB", body, at)
         revision, table, shape, birth = unpack_from("<QIIQ", body, at + 16)
-        columns, key_columns, key_var, row_var = unpack_from("<HHII", body, at + 72)
+        columns, key_columns, key_var, row_var, namespace, zero = unpack_from("<HHIIHH", body, at + 72)
         if length < 88 or length % 8 or at + length > len(body) or not first <= revision <= last:
             raise Refused(f"{where}: a record of {length} bytes and revision {revision}")
+        if zero:
+            raise Refused(f"{where}: a record that ends in {zero}, expected 0")
         if kind == 1:
             image = None
             if operation != 3:
@@ -231,7 +257,7 @@ def records(body, first, last, where):
                 if end > at + length:
                     raise Refused(f"{where}: a record of {length} bytes is too short")
                 image = Image(table, shape, values)
-            yield birth, image
+            yield Record(birth, namespace, table, image)
         at += length
 
 
@@ -280,7 +306,7 @@ def brought_up_to_date(table, images):
         sql_name = lambda column: rowid if column.hidden else quoted(column.name)
         for image in old:
             if image.shape not in table.past_shapes:
-                raise Refused(f"table {table.name}: a row of shape {image.shape}, which is unknown")
+                raise Refused(f"table {table.full_name}: a row of shape {image.shape}, which is unknown")
             held = dict(zip((id for id, _ in table.past_shapes[image.shape]), image.values))
             given = [c for c in table.columns if c.id in held and c.generated == "no"]
             names = ", ".join(map(sql_name, given))
