@@ -124,12 +124,29 @@ impl EventsWriter {
     /// Lets readers see what was pushed, and wakes those who wait: for any table, and for `tables`.
     /// Table 0 stands for the schema as a whole and wakes everybody.
     pub fn announce(&mut self, tables: &[u32], newest_revision: u64) {
+        self.show(tables, newest_revision);
+        self.wake(tables);
+    }
+
+    /// The first half of [`EventsWriter::announce`]: nobody is woken yet. Who has several lanes to
+    /// announce shows all of them first, so that who is woken by one finds the others as new.
+    pub fn show(&mut self, tables: &[u32], newest_revision: u64) {
         self.revision = newest_revision;
+        watch(&self.region, self.ring_words).show(&mut self.writer, tables, newest_revision);
+    }
+
+    /// The second half, with the same tables.
+    pub fn wake(&mut self, tables: &[u32]) {
         let quarter = self.writer.head / (self.ring_words as u64 / 4);
         let lapping = quarter > self.quarters;
         self.quarters = quarter;
-        let watch = watch(&self.region, self.ring_words);
-        watch.announce(&mut self.writer, tables, newest_revision, lapping);
+        watch(&self.region, self.ring_words).wake(tables, lapping);
+    }
+
+    /// Tells readers of a newer revision that has no record here. Nobody is woken.
+    pub fn step(&mut self, newest_revision: u64) {
+        self.revision = newest_revision;
+        self.publish_end();
     }
 
     /// Tells readers that another lane has followed this one, and wakes them all.

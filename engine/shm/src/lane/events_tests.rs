@@ -211,6 +211,30 @@ fn a_waiter_on_a_page_that_it_cannot_write_is_woken() {
 }
 
 #[test]
+fn a_step_is_seen_and_wakes_nobody() {
+    let (mut writer, mut reader) = lane();
+    writer.start(4);
+    push(&mut writer, &record(3, 5, 0));
+    writer.announce(&[3], 5);
+    let word = |writer: &EventsWriter, at| words::half(writer.region(), at).load(Ordering::Acquire);
+    let turns = |writer: &EventsWriter| {
+        let tables = (0..at::TABLE_WORDS).map(|table| word(writer, at::TABLES + 4 * table));
+        (word(writer, at::ALL_TABLES), tables.collect::<Vec<_>>())
+    };
+    let before = turns(&writer);
+    writer.step(9);
+    // Who sleeps on a word that stays as it is sleeps on.
+    assert_eq!(turns(&writer), before);
+    assert_eq!((reader.oldest_revision(), reader.newest_revision()), (5, 9));
+    assert_eq!(all(&mut reader), [(1, 5)]);
+    // What is shown is there before anybody is woken.
+    push(&mut writer, &record(3, 10, 0));
+    writer.show(&[3], 10);
+    assert_eq!((all(&mut reader), reader.newest_revision()), (vec![(2, 10)], 10));
+    writer.wake(&[3]);
+}
+
+#[test]
 fn a_schema_change_wakes_the_waiters_of_every_table() {
     let (mut writer, mut reader) = lane();
     let waiter = thread::spawn(move || {

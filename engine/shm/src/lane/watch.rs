@@ -31,12 +31,16 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Lets readers see what was pushed, and wakes those who wait for any table, or for one of
-    /// `tables`; table 0 stands for all. `lapping` also wakes the others, so that they pass over it.
+    /// [`Watch::show`], then [`Watch::wake`].
+    #[cfg(all(test, loom))]
     pub fn announce(&self, writer: &mut Writer, tables: &[u32], revision: u64, lapping: bool) {
-        let every = 0..self.tables.len() as u32;
-        let touched: SmallVec<[u32; 32]> =
-            if tables.contains(&0) { every.clone().collect() } else { tables.into() };
+        self.show(writer, tables, revision);
+        self.wake(tables, lapping);
+    }
+
+    /// Lets readers see what was pushed, which is of `tables`; table 0 stands for all.
+    pub fn show(&self, writer: &mut Writer, tables: &[u32], revision: u64) {
+        let touched = self.touched(tables);
         for table in &touched {
             change(self.table(*table), |turn| turn | 1);
         }
@@ -46,11 +50,21 @@ impl Watch<'_> {
             change(self.table(*table), |turn| (turn | 1).wrapping_add(1));
         }
         change(self.all, |turn| turn.wrapping_add(1));
+    }
+
+    /// After [`Watch::show`]: wakes those who wait for any table, or for one of `tables`; table 0 stands
+    /// for all. `lapping` also wakes the others, so that they pass over it.
+    pub fn wake(&self, tables: &[u32], lapping: bool) {
         futex::wake(self.all, futex::ALL);
-        let woken = if lapping { every.collect() } else { touched };
+        let woken = self.touched(if lapping { &[0] } else { tables });
         for table in woken {
             futex::wake(self.table(table), futex::ALL);
         }
+    }
+
+    fn touched(&self, tables: &[u32]) -> SmallVec<[u32; 32]> {
+        let every = 0..self.tables.len() as u32;
+        if tables.contains(&0) { every.collect() } else { tables.into() }
     }
 
     /// Sleeps until there is something behind the cursor, or the lane is retired; false if `left`,
