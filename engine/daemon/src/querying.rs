@@ -11,7 +11,8 @@ use crate::pipeline::mail::PipelineMail;
 use crate::query::run_query;
 use crate::rights::Rights;
 
-/// Runs `request` on what is published.
+/// Runs `request` on what is published in the namespaces that `rights` may read: of the others nothing
+/// reaches the query.
 pub(crate) fn run(
     instance: &Instance,
     pipeline: &Post<PipelineMail>,
@@ -26,12 +27,14 @@ pub(crate) fn run(
         let late = |_| Reject::new(RejectCode::TimeLimit, "no copy of the tables came in time");
         copies.recv_timeout(time).map_err(late)
     };
-    let seen = instance.published.all();
-    let Some((_, main)) = seen.first().filter(|(id, _)| rights.may_read(*id)) else {
-        let message = "no namespace can be read".to_owned();
+    let published = instance.published.all();
+    let readable = published.into_iter().filter(|(id, _)| rights.may_read(*id));
+    let segments: Vec<_> = readable.map(|(_, seen)| seen.segment.clone()).collect();
+    if segments.is_empty() {
+        let message = "there is no namespace that you may read".to_owned();
         return Answer::Refused { code: RefuseCode::Denied, message };
-    };
-    match run_query(&[main.segment.clone()], request, &budget, &copies) {
+    }
+    match run_query(&segments, request, &budget, &copies) {
         Ok((revision, sets)) => Answer::Rows { revision, sets },
         Err(Reject { code, message }) => Answer::Refused { code: refusal_of(code), message },
     }

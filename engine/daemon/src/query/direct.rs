@@ -10,8 +10,9 @@ use shmirror_shm::request::{ResultSet, SqlRequest};
 use shmirror_shm::snapshot::scan::ScanRow;
 use shmirror_shm::value::ValueRef;
 
+use super::names::names_in;
 use super::source::{RowSet, TableSource};
-use super::{Engine, Stop, names_in, run_statements, vtab};
+use super::{Engine, Stop, run_statements, vtab};
 use crate::apply::Budget;
 use crate::apply::db::Db;
 use crate::apply::guard::{self, Guard, Notes};
@@ -160,8 +161,8 @@ pub(crate) fn run(
     });
     vtab::install(&db, shared.clone()).map_err(own)?;
     let catalogue = source.catalogue();
-    let (tables, views) = names_in(catalogue, &request.sql);
-    for table in tables.iter().filter_map(|&i| catalogue.tables.get(i)) {
+    let names = names_in(catalogue, &request.sql);
+    for table in names.tables.iter().filter_map(|&i| catalogue.tables.get(i)) {
         let sql = format!(
             "CREATE VIRTUAL TABLE {} USING {}({})",
             quote(&table.name),
@@ -170,7 +171,7 @@ pub(crate) fn run(
         );
         db.exec(&sql).map_err(own)?;
     }
-    for view in views.iter().filter_map(|&i| catalogue.objects.get(i)) {
+    for view in names.views.iter().filter_map(|&i| catalogue.objects.get(i)) {
         db.exec(&view.sql).map_err(own)?;
     }
     run_statements(&mut Direct { db, guard, shared }, request, budget)

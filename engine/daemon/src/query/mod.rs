@@ -1,7 +1,8 @@
 //! Read-only SQL beside the pipeline, at one revision.
 //!
-//! What flows in: SQL text and the segment. What flows out: result rows and the revision that all of
-//! them are of. Nothing here touches the pipeline's thread, but for the last resort.
+//! What flows in: SQL text and the segments of the namespaces that whoever asks may read. What flows
+//! out: result rows and the revision that all of them are of. Nothing here touches the pipeline's
+//! thread, but for the last resort.
 //!
 //! ```text
 //! direct   tables are virtual tables over the segment; the whole key finds its row at once; a full
@@ -10,12 +11,16 @@
 //!          itself is asked for: the tables that the query reads are copied into real tables with
 //!          their indexes, in memory
 //! ```
-//! Every access is as of the same revision R. Where R is no longer to be had, as a row has moved on
-//! twice since, the query begins anew with a newer R; after a bounded number of tries the caller
-//! gives a copy of the tables between two commits.
+//! A namespace is a database of that name, attached to the query's connection; what is not among the
+//! segments is not there, and SQLite says of it what it says of any unknown name.
+//!
+//! Every access is as of the same revision R ([`SegmentSource`] says how). Where R is no longer to be
+//! had, as a row has moved on twice since, the query begins anew with a newer R; after a bounded
+//! number of tries the caller gives a copy of the tables between two commits.
 
 mod copied;
 mod direct;
+mod names;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,7 +29,6 @@ mod vtab;
 use std::sync::Arc;
 use std::time::Instant;
 
-use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::request::{RejectCode, ResultSet, SqlRequest};
 use shmirror_shm::snapshot::Segment;
 
@@ -64,11 +68,11 @@ impl From<SourceError> for Stop {
     }
 }
 
-/// Runs the statements of `request` against `segment`, all as of one revision, which is returned
-/// with their rows. Call it from any thread but the pipeline's; `copies` is called at most once, when
-/// the writer outruns the query or the segment is retired, with the ids of the tables that the query
-/// can read (none, where that is not known: then all are wanted), and gives them as they are between
-/// two commits.
+/// Runs the statements of `request` against `segments`, one for each namespace that may be read and by
+/// rising number of the namespace, all as of one revision, which is returned with their rows. Call it
+/// from any thread but the pipeline's; `copies` is called at most once, when the writer outruns the
+/// query or a segment is retired, with the ids of the tables that the query can read (none, where that
+/// is not known: then all are wanted), and gives them as they are between two commits.
 ///
 /// # Errors
 /// A statement that would write, SQL that SQLite refuses, more time or rows than `budget` has, or
@@ -80,9 +84,6 @@ pub fn run_query(
     copies: &dyn Fn(&[u32]) -> Result<Copies, Reject>,
 ) -> Result<(u64, Vec<ResultSet>), Reject> {
     check_text(request)?;
-    let [segment] = segments else {
-        return Err(Reject::internal("running a query", "several namespaces"));
-    };
     let start = Instant::now();
     let left = || Budget { time: budget.time.saturating_sub(start.elapsed()), ..*budget };
     let in_time = |reject: Reject| match reject.code {
@@ -94,7 +95,7 @@ pub fn run_query(
     };
     let mut catalogue = None;
     for _ in 0..TRIES {
-        let source = match SegmentSource::new(segment) {
+        let source = match SegmentSource::new(segments) {
             Ok(source) => source,
             Err(SourceError::Stale) => continue,
             Err(SourceError::Failed(what)) => {
@@ -108,7 +109,7 @@ pub fn run_query(
             Err(Stop::Stale | Stop::NeedsCopy) => catalogue = Some(source.catalogue().clone()),
         }
     }
-    let tables = catalogue.map(|c| mentioned(&c, &request.sql)).unwrap_or_default();
+    let tables = catalogue.map(|c| names::mentioned(&c, &request.sql)).unwrap_or_default();
     let source: Arc<dyn TableSource> = Arc::new(copies(&tables)?);
     match copied::run(&source, request, &left()) {
         Ok(sets) => Ok((source.revision(), sets)),
@@ -222,43 +223,4 @@ fn run_statement(
 enum Ended {
     Sqlite(SqlError),
     Reject(Reject),
-}
-
-/// Ids of the tables whose names the SQL text can mean, and of those that views which it can mean
-/// can mean: some too many, never one too few.
-fn mentioned(catalogue: &Catalogue, sql: &str) -> Vec<u32> {
-    let (tables, _) = names_in(catalogue, sql);
-    tables.into_iter().filter_map(|i| catalogue.tables.get(i)).map(|t| t.id).collect()
-}
-
-/// Indices of the tables, and of the objects that are views, whose names occur in the text or in
-/// that of such a view.
-fn names_in(catalogue: &Catalogue, sql: &str) -> (Vec<usize>, Vec<usize>) {
-    use shmirror_shm::catalogue::ObjectKind::View;
-    let mut texts = vec![sql.to_ascii_lowercase()];
-    let mut views: Vec<usize> = Vec::new();
-    let occurs = |texts: &[String], name: &str| {
-        let plain = name.to_ascii_lowercase();
-        let quoted = ["\"", "`", "]"].map(|q| plain.replace(q, &format!("{q}{q}")));
-        texts.iter().any(|t| t.contains(&plain) || quoted.iter().any(|q| t.contains(q)))
-    };
-    loop {
-        let more: Vec<usize> = catalogue
-            .objects
-            .iter()
-            .enumerate()
-            .filter(|(i, o)| o.kind == View && !views.contains(i) && occurs(&texts, &o.name))
-            .map(|(i, _)| i)
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        texts.extend(more.iter().map(|&i| catalogue.objects[i].sql.to_ascii_lowercase()));
-        views.extend(more);
-    }
-    views.sort_unstable();
-    let tables = (0..catalogue.tables.len())
-        .filter(|&i| occurs(&texts, &catalogue.tables[i].name))
-        .collect();
-    (tables, views)
 }

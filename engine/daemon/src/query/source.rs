@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::key::Key;
@@ -82,29 +83,71 @@ pub trait TableSource: Send + Sync {
     fn get(&self, table: &TableDef, key: &Key, out: &mut RowBuf) -> Result<bool, SourceError>;
 }
 
-/// The segment as of its newest revision.
+/// Segments of one instance, one for each namespace, as of one revision.
 pub struct SegmentSource {
-    segment: Arc<Segment>,
+    segments: Vec<Arc<Segment>>,
     catalogue: Arc<Catalogue>,
-    places: HashMap<u32, u64>,
+    /// Of each table: which segment, and where in it.
+    places: HashMap<u32, (usize, u64)>,
     revision: u64,
     views: Mutex<HashMap<u32, Arc<TableView>>>,
 }
 
+/// How long a publication that has reached some of the segments is waited for. It takes microseconds,
+/// unless it has a great many rows or its thread does not run; then a copy is the better way.
+const PUBLICATION: Duration = Duration::from_millis(10);
+
+/// Looks at a publication in progress before the processor is given up.
+const SPINS: u32 = 64;
+
 impl SegmentSource {
-    /// Takes the catalogue and the newest revision.
+    /// Takes the catalogues of `segments`, by rising number of the namespace, and the newest revision
+    /// that is published in all of them.
     ///
     /// # Errors
-    /// The segment is no longer in use, or its catalogue is damaged.
-    pub fn new(segment: &Arc<Segment>) -> Result<Self, SourceError> {
-        let found = segment.catalogue()?;
-        // Not older than the catalogue. Where it is newer than the tables that the catalogue has,
-        // reading them says that they have moved.
-        let revision = segment.revision();
+    /// [`SourceError::Stale`] where a catalogue is none of that revision, or a segment is no longer in
+    /// use; a catalogue that is damaged.
+    ///
+    /// # Why all of it is as of one revision
+    /// Every group steps every segment, one after the other, so the revisions that a segment shows
+    /// are the same in each and only grow. Read here, in this order:
+    ///
+    /// ```text
+    /// for each segment:  its catalogue C, then its revision n   (C was in force at some revision ≤ n)
+    /// for each segment:  its revision r                         R ← the smallest of them
+    ///                    R < n for some segment: again
+    /// for each segment:  the schema version v in force now
+    ///                    v is not C's: stale
+    /// ```
+    /// - Rows: each segment showed R or more when r was read, so all of R is published in each, and a
+    ///   version as of R is one that [`TableView`] can give. That a segment is ahead of R, as a
+    ///   publication is under way, only means that newer versions are passed over.
+    /// - C is not younger than R: it was in force at n or before, and n ≤ R.
+    /// - C is not older than R: it still was in force after r was read, and R ≤ r; what replaces it is
+    ///   of a later revision than that. So a view, or a table that is new or gone, is never mixed
+    ///   with the rows of another schema.
+    /// - What comes after is told by the tables themselves: a table that is dropped or reshaped says
+    ///   that it has moved, rows that were written twice since R that they are too young.
+    pub fn new(segments: &[Arc<Segment>]) -> Result<Self, SourceError> {
+        let (mut catalogue, mut places) = (Catalogue::default(), HashMap::new());
+        let (mut versions, mut newest) = (Vec::with_capacity(segments.len()), 0);
+        for (at, segment) in segments.iter().enumerate() {
+            let found = segment.catalogue()?;
+            newest = newest.max(segment.revision());
+            places.extend(found.places.into_iter().map(|(table, place)| (table, (at, place))));
+            versions.push(found.catalogue.schema_version);
+            merge(&mut catalogue, found.catalogue);
+        }
+        let revision = published_in_all(segments, newest).ok_or(SourceError::Stale)?;
+        let are_in_force =
+            segments.iter().zip(versions).all(|(segment, v)| segment.schema_version() == v);
+        if !are_in_force {
+            return Err(SourceError::Stale);
+        }
         Ok(Self {
-            segment: segment.clone(),
-            places: found.places.into_iter().collect(),
-            catalogue: Arc::new(found.catalogue),
+            segments: segments.to_vec(),
+            places,
+            catalogue: Arc::new(catalogue),
             revision,
             views: Mutex::default(),
         })
@@ -115,10 +158,40 @@ impl SegmentSource {
         if let Some(view) = views.get(&table.id) {
             return Ok(view.clone());
         }
-        let place = *self.places.get(&table.id).ok_or(SourceError::Stale)?;
-        let view = Arc::new(TableView::new(self.segment.clone(), table, place)?);
+        let (at, place) = *self.places.get(&table.id).ok_or(SourceError::Stale)?;
+        let segment = self.segments.get(at).ok_or(SourceError::Stale)?;
+        let view = Arc::new(TableView::new(segment.clone(), table, place)?);
         views.insert(table.id, view.clone());
         Ok(view)
+    }
+}
+
+/// Adds the part of one namespace.
+fn merge(all: &mut Catalogue, part: Catalogue) {
+    all.schema_version = all.schema_version.max(part.schema_version);
+    all.namespaces.extend(part.namespaces);
+    all.tables.extend(part.tables);
+    all.objects.extend(part.objects);
+}
+
+/// The newest revision that every segment shows, once it is at least `least`, which one of them
+/// showed. `None` where that takes too long, or a segment is retired and so will never show it.
+fn published_in_all(segments: &[Arc<Segment>], least: u64) -> Option<u64> {
+    let (start, mut looks) = (Instant::now(), 0);
+    loop {
+        let revision = segments.iter().map(|s| s.revision()).min()?;
+        if revision >= least {
+            return Some(revision);
+        }
+        if start.elapsed() > PUBLICATION || segments.iter().any(|s| s.is_retired()) {
+            return None;
+        }
+        looks += 1;
+        if looks < SPINS {
+            std::hint::spin_loop();
+        } else {
+            std::thread::sleep(Duration::from_micros(50));
+        }
     }
 }
 

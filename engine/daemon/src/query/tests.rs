@@ -13,6 +13,7 @@ use shmirror_shm::request::{RejectCode, Request, ResultSet, SqlRequest};
 use shmirror_shm::snapshot::{RowChange, Segment, SegmentWriter};
 use shmirror_shm::value::Value;
 
+use super::names::mentioned;
 use super::*;
 use crate::apply::{Applied, RowRevisions, WorkingCopy};
 
