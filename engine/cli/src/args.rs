@@ -19,6 +19,11 @@ A first tour:
   shmirror watch pump                                       each change as it comes
   shmirror demo                                             proof on real series, in under 30 s
 
+Tables:
+  pump          a table of the namespace main
+  plant.pump    one of the namespace plant. A table of a namespace that you may not read is not there for
+                you; the daemon's configuration says who may ([namespaces.plant], [access])
+
 Environment:
   SHMIRROR_SOCKET    as --socket      SHMIRROR_INSTANCE    as --instance
   (an option on the command line goes before both; SHMIRROR_SOCKET before SHMIRROR_INSTANCE)

@@ -97,6 +97,7 @@ impl Failure {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Advised(_, hint) => Some(hint.clone()),
+            Self::Client(e) if is_denied(e) => Some(RULES.to_owned()),
             _ => None,
         }
     }
@@ -111,6 +112,23 @@ impl Failure {
         }
         ExitCode::from(self.status())
     }
+}
+
+/// Who can help where something is denied.
+const RULES: &str = "whoever runs the daemon allows it in its shmirror.toml: readers and writers in \
+                     [namespaces.NAME], administrators in [access]; then SIGHUP";
+
+/// Whether the rules of access are why.
+fn is_denied(e: &shmirror::Error) -> bool {
+    use shmirror::Error as E;
+    use shmirror_shm::request::RejectCode;
+    use shmirror_shm::wire::RefuseCode;
+    matches!(
+        e,
+        E::Denied { .. }
+            | E::Rejected { code: RejectCode::Denied, .. }
+            | E::Refused { code: RefuseCode::Denied, .. }
+    )
 }
 
 /// The exit status of what is wrong with a key; `options::STATUS` tells them to people.

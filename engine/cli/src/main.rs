@@ -15,6 +15,7 @@ mod import;
 mod input;
 mod load;
 mod manual;
+mod name;
 mod output;
 mod part;
 mod private;

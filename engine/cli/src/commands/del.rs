@@ -6,6 +6,7 @@ use shmirror_shm::request::{Action, Change};
 use crate::args::Place;
 use crate::failure::Failure;
 use crate::input::key;
+use crate::name::Name;
 use crate::output::Out;
 
 /// What `--help` says of it.
@@ -38,7 +39,7 @@ pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     let schema = place.mirror()?.table(&arguments.table)?.schema();
     let key = key::parse(&schema, &arguments.key)?;
     let action = Action::Delete { key, if_revision: arguments.if_revision };
-    let change = Change { table: schema.name.clone(), action };
+    let change = Change { table: Name::of(&schema).full(), action };
     let commit = place.producer()?.submit(vec![change])?.wait()?;
     let mut out = Out::new();
     out.line(&format!("revision {}", commit.revision))?;

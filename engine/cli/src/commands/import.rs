@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use shmirror_shm::catalogue::MAIN;
 
 use crate::args::Place;
 use crate::failure::Failure;
@@ -17,7 +18,8 @@ any kind, CHECKs, foreign keys, generated columns, WITHOUT ROWID, STRICT), all r
 views and triggers. Tables without a key keep their rowids, and AUTOINCREMENT goes on where the file stands. The file is opened read-only.
 
 Rows go in so that parents come before the rows that refer to them; triggers are made last and do \
-not fire. At the end the rows of each table are counted on both sides.
+not fire. At the end the rows of each table are counted on both sides. --into names the namespace that \
+all of it is made in; without it, main.
 
 All or nothing: a table that is there already, or a file that breaks its own foreign keys, is refused \
 before anything is written, and if something fails later, everything imported is dropped again.";
@@ -25,7 +27,8 @@ before anything is written, and if something fails later, everything imported is
 const EXAMPLES: &str = "\
 Examples:
   shmirror import plant.db
-  shmirror import plant.db --except audit,tmp       without two of its tables";
+  shmirror import plant.db --except audit,tmp       without two of its tables
+  shmirror import plant.db --into plant             as plant.unit, plant.tag, …";
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -36,12 +39,16 @@ pub struct Arguments {
     /// Tables to leave out, with commas between
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     except: Vec<String>,
+    /// The namespace to make its tables in
+    #[arg(long, value_name = "NAMESPACE", default_value = MAIN)]
+    into: String,
 }
 
 /// Imports the file and prints what came over.
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     let (mirror, producer) = (place.mirror()?, place.producer()?);
-    let imported = import::run(&mirror, &producer, &arguments.file, &arguments.except)?;
+    let imported =
+        import::run(&mirror, &producer, &arguments.file, &arguments.except, &arguments.into)?;
     let rows: Vec<Vec<String>> = imported
         .tables
         .iter()

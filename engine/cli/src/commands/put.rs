@@ -6,6 +6,7 @@ use shmirror_shm::request::{Action, Change, OnConflict};
 use crate::args::Place;
 use crate::failure::Failure;
 use crate::input::{assign, key};
+use crate::name::Name;
 use crate::output::Out;
 
 /// What `--help` says of it.
@@ -76,7 +77,7 @@ pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
         let on_conflict = if arguments.insert { OnConflict::Fail } else { OnConflict::Update };
         Action::Insert { columns, rows: vec![values], on_conflict, if_revision }
     };
-    let change = Change { table: schema.name.clone(), action };
+    let change = Change { table: Name::of(&schema).full(), action };
     let commit = place.producer()?.submit(vec![change])?.wait()?;
     let mut out = Out::new();
     out.line(&format!("revision {}", commit.revision))?;

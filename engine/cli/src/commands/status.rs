@@ -9,8 +9,12 @@ use crate::report;
 
 /// What `--help` says of it.
 pub const HELP: &str = "\
-Shows the state of the instance: revision, tables with their rows and bytes, lanes, who is attached \
-for reading and writing, how far anything lags behind, durability, and what of the memory is locked.";
+Shows the state of the instance: revision, namespaces, tables with their rows and bytes, lanes, who is \
+attached for reading and writing, how far anything lags behind, durability, and what of the memory is \
+locked.
+
+Who does not administer the instance ([access] in its configuration) is shown what is theirs: the \
+namespaces that they may read, and the tables in them.";
 
 const EXAMPLES: &str = "\
 Examples:

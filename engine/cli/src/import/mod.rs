@@ -19,6 +19,7 @@ use shmirror::{Mirror, Producer};
 
 use crate::failure::Failure;
 use crate::load::Progress;
+use crate::name;
 use crate::text::quoted_name;
 use schema::{Schema, Table};
 
@@ -55,16 +56,17 @@ impl Source<'_> {
     }
 }
 
-/// Brings in every table but those excepted.
+/// Brings every table but those excepted into a namespace.
 pub fn run(
     mirror: &Mirror,
     producer: &Producer,
     path: &Path,
     except: &[String],
+    into: &str,
 ) -> Result<Imported, Failure> {
     let start = Instant::now();
     let source = open(path)?;
-    let schema = Schema::read(&source, except)?;
+    let schema = Schema::read(&source, except, name::namespace(&*mirror.catalogue()?, into)?)?;
     check_free(mirror, &source, &schema)?;
     check_foreign_keys(&source, &schema)?;
 
@@ -72,7 +74,7 @@ pub fn run(
     let done = fill(mirror, producer, &source, &schema, first.revision);
     let revision = done.map_err(|failure| undone(producer, &schema, failure))?;
     Ok(Imported {
-        tables: schema.tables.iter().map(|t| (t.name.clone(), t.rows)).collect(),
+        tables: schema.tables.iter().map(|t| (t.target.clone(), t.rows)).collect(),
         objects: schema.objects(),
         revision,
         seconds: start.elapsed().as_secs_f64(),
@@ -126,10 +128,13 @@ fn open(path: &Path) -> Result<Source<'_>, Failure> {
 fn check_free(mirror: &Mirror, source: &Source<'_>, schema: &Schema) -> Result<(), Failure> {
     let catalogue = mirror.catalogue()?;
     let taken = |name: &str| {
-        catalogue.table(name).is_some()
-            || catalogue.objects.iter().any(|o| o.name.eq_ignore_ascii_case(name))
+        let is_in = |namespace: &str| namespace.eq_ignore_ascii_case(schema.namespace());
+        let objects = catalogue.objects.iter().filter(|o| is_in(&o.namespace));
+        catalogue.table_in(schema.namespace(), name).is_some()
+            || objects.into_iter().any(|o| o.name.eq_ignore_ascii_case(name))
     };
-    let names: Vec<&str> = schema.names().filter(|name| taken(name)).collect();
+    let taken = schema.names().filter(|name| taken(name));
+    let names: Vec<String> = taken.map(|name| schema.target(name).full()).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -180,7 +185,7 @@ fn fill(
     }
     mirror.wait_revision(revision, producer.timeout())?;
     for table in &schema.tables {
-        let found = mirror.table(&table.name)?.len() as u64;
+        let found = mirror.table(&table.target)?.len() as u64;
         if found != table.rows {
             return Err(source.refused(format!(
                 "table {}: {found} rows arrived, expected {}",
@@ -203,12 +208,13 @@ fn sequences(source: &Source<'_>, schema: &Schema) -> Result<String, Failure> {
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };
     let mut sql = String::new();
+    let sequence = schema.target("sqlite_sequence").sql();
     for (table, seq) in read().map_err(|e| source.failed(e))? {
         if schema.has(&table) {
             let name = table.replace('\'', "''");
             sql.push_str(&format!(
-                "DELETE FROM sqlite_sequence WHERE name = '{name}';\n\
-                 INSERT INTO sqlite_sequence(name, seq) VALUES ('{name}', {seq});\n"
+                "DELETE FROM {sequence} WHERE name = '{name}';\n\
+                 INSERT INTO {sequence}(name, seq) VALUES ('{name}', {seq});\n"
             ));
         }
     }
@@ -220,7 +226,7 @@ fn undone(producer: &Producer, schema: &Schema, failure: Failure) -> Failure {
     let groups = order::groups(&schema.tables);
     let mut sql = String::new();
     for (kind, name) in schema.droppable() {
-        sql.push_str(&format!("DROP {kind} IF EXISTS {};\n", quoted_name(name)));
+        sql.push_str(&format!("DROP {kind} IF EXISTS {};\n", schema.target(name).sql()));
     }
     for group in groups.iter().rev() {
         let tables: Vec<&Table> = group.iter().map(|&i| &schema.tables[i]).collect();
@@ -230,14 +236,14 @@ fn undone(producer: &Producer, schema: &Schema, failure: Failure) -> Failure {
                 for column in table.nullable_references() {
                     sql.push_str(&format!(
                         "UPDATE {} SET {} = NULL;\n",
-                        quoted_name(&table.name),
+                        schema.target(&table.name).sql(),
                         quoted_name(column)
                     ));
                 }
             }
         }
         for table in tables {
-            sql.push_str(&format!("DROP TABLE IF EXISTS {};\n", quoted_name(&table.name)));
+            sql.push_str(&format!("DROP TABLE IF EXISTS {};\n", schema.target(&table.name).sql()));
         }
     }
     match producer.execute(&sql) {

@@ -153,12 +153,12 @@ impl Sender<'_> {
         self.rows += 1;
         match self.changes.last_mut() {
             Some(Change { table: last, action: Action::Insert { rows, .. } })
-                if *last == table.name =>
+                if *last == table.target =>
             {
                 rows.push(row);
             }
             _ => self.changes.push(Change {
-                table: table.name.clone(),
+                table: table.target.clone(),
                 action: Action::Insert {
                     columns: columns(table),
                     rows: vec![row],

@@ -3,12 +3,15 @@
 
 use super::Source;
 use crate::failure::Failure;
+use crate::name::Name;
 use crate::text::quoted_name;
 
 /// One table.
 pub struct Table {
     /// Its name.
     pub name: String,
+    /// What requests call it once it is here.
+    pub target: String,
     /// Its `CREATE TABLE`.
     sql: String,
     /// Rows in it.
@@ -46,6 +49,28 @@ pub struct Schema {
     /// Tables in the order of the file.
     pub tables: Vec<Table>,
     objects: Vec<Object>,
+    /// The namespace that all of it is made in.
+    namespace: String,
+}
+
+/// A statement of SQLite's schema, its object made in this namespace. SQLite keeps the words before the
+/// name in a form of its own, whatever was written.
+fn placed(source: &Source<'_>, sql: &str, namespace: &str) -> Result<String, Failure> {
+    const HEADS: [&str; 5] = [
+        "CREATE TABLE ",
+        "CREATE INDEX ",
+        "CREATE UNIQUE INDEX ",
+        "CREATE VIEW ",
+        "CREATE TRIGGER ",
+    ];
+    let mut heads = HEADS.into_iter();
+    let Some((head, rest)) = heads.find_map(|head| Some((head, sql.strip_prefix(head)?))) else {
+        let start: String = sql.chars().take(40).collect();
+        return Err(source.refused(format!(
+            "its schema has {start:?}, expected CREATE and TABLE, INDEX, VIEW or TRIGGER"
+        )));
+    };
+    Ok(format!("{head}{}.{rest}", quoted_name(namespace)))
 }
 
 /// A list of rows of one query.
@@ -67,7 +92,7 @@ impl Schema {
     ///
     /// # Errors
     /// A virtual table, a table to leave out that is not there, no table at all.
-    pub fn read(source: &Source<'_>, except: &[String]) -> Result<Self, Failure> {
+    pub fn read(source: &Source<'_>, except: &[String], namespace: &str) -> Result<Self, Failure> {
         let left_out = |name: &str| except.iter().any(|e| e.eq_ignore_ascii_case(name));
         let listed = list(
             source,
@@ -105,7 +130,9 @@ impl Schema {
                     format!("leave it out with --except {name} (and what belongs to it)"),
                 ));
             }
-            tables.push(Table::read(source, name, sql, without_rowid)?);
+            let sql = placed(source, &sql, namespace)?;
+            let target = Name::new(namespace, &name).full();
+            tables.push(Table::read(source, name, target, sql, without_rowid)?);
         }
         if tables.is_empty() {
             return Err(source.refused("no table in it"));
@@ -128,7 +155,20 @@ impl Schema {
             },
         )?;
         objects.retain(|o| !left_out(&o.table));
-        Ok(Self { tables, objects })
+        for object in &mut objects {
+            object.sql = placed(source, &object.sql, namespace)?;
+        }
+        Ok(Self { tables, objects, namespace: namespace.to_owned() })
+    }
+
+    /// The namespace that all of it is made in.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// What something of the file is called once it is here.
+    pub fn target(&self, name: &str) -> Name {
+        Name::new(&self.namespace, name)
     }
 
     /// Names of everything that will be made.
@@ -181,6 +221,7 @@ impl Table {
     fn read(
         source: &Source<'_>,
         name: String,
+        target: String,
         sql: String,
         without_rowid: bool,
     ) -> Result<Self, Failure> {
@@ -223,6 +264,7 @@ impl Table {
             not_null: columns.iter().filter(|c| c.not_null).map(|c| c.name.clone()).collect(),
             columns: columns.into_iter().filter(|c| c.hidden == 0).map(|c| c.name).collect(),
             name,
+            target,
             sql,
             rows: rows.unsigned_abs(),
         })

@@ -21,7 +21,8 @@ pub fn parse(table: &TableDef, words: &[String]) -> Result<(Vec<String>, Vec<Val
         if column.generated != Generated::No {
             return Err(Failure::Refused(format!(
                 "column {} of table {} is generated, it takes no value",
-                column.name, table.name
+                column.name,
+                table.full_name()
             )));
         }
         if names.contains(&column.name) {
@@ -42,7 +43,7 @@ pub fn column(table: &TableDef, name: &str) -> Result<usize, Failure> {
         let known: Vec<&str> = table.visible().map(|(_, c)| c.name.as_str()).collect();
         Failure::Refused(format!(
             "table {} has no column {name:?}, it has {}",
-            table.name,
+            table.full_name(),
             known.join(", ")
         ))
     })

@@ -3,6 +3,7 @@
 //! zeros, a sign in front, too many digits) keep a column TEXT.
 
 use super::{Raw, RawRow};
+use crate::name::Name;
 use crate::text::quoted_name;
 
 /// What was seen of one column so far.
@@ -48,7 +49,7 @@ impl Inference {
     }
 
     /// `CREATE TABLE` for these columns; `key` names those of the primary key.
-    pub fn create_table(&self, table: &str, columns: &[String], key: &[String]) -> String {
+    pub fn create_table(&self, table: &Name, columns: &[String], key: &[String]) -> String {
         let in_key = |name: &str| key.iter().any(|k| k.eq_ignore_ascii_case(name));
         let mut integer_key = false;
         let mut parts: Vec<String> = Vec::with_capacity(columns.len() + 1);
@@ -67,7 +68,7 @@ impl Inference {
             let names: Vec<String> = key.iter().map(|k| quoted_name(k)).collect();
             parts.push(format!("PRIMARY KEY ({})", names.join(", ")));
         }
-        format!("CREATE TABLE {} ({})", quoted_name(table), parts.join(", "))
+        format!("CREATE TABLE {} ({})", table.sql(), parts.join(", "))
     }
 }
 
@@ -161,17 +162,18 @@ mod tests {
         row.push(1, Raw::Bare("b"));
         inference.see(&row);
         let columns = ["id".to_owned(), "na\"me".to_owned()];
+        let table = Name::new("plant", "t");
         assert_eq!(
-            inference.create_table("t", &columns, &["ID".into()]),
-            r#"CREATE TABLE "t" ("id" INTEGER PRIMARY KEY, "na""me" TEXT)"#
+            inference.create_table(&table, &columns, &["ID".into()]),
+            r#"CREATE TABLE "plant"."t" ("id" INTEGER PRIMARY KEY, "na""me" TEXT)"#
         );
         assert_eq!(
-            inference.create_table("t", &columns, &["id".into(), "na\"me".into()]),
-            r#"CREATE TABLE "t" ("id" INTEGER NOT NULL, "na""me" TEXT NOT NULL, PRIMARY KEY ("id", "na""me"))"#
+            inference.create_table(&table, &columns, &["id".into(), "na\"me".into()]),
+            r#"CREATE TABLE "plant"."t" ("id" INTEGER NOT NULL, "na""me" TEXT NOT NULL, PRIMARY KEY ("id", "na""me"))"#
         );
         assert_eq!(
-            inference.create_table("t", &columns, &[]),
-            r#"CREATE TABLE "t" ("id" INTEGER, "na""me" TEXT)"#
+            inference.create_table(&table, &columns, &[]),
+            r#"CREATE TABLE "plant"."t" ("id" INTEGER, "na""me" TEXT)"#
         );
     }
 }

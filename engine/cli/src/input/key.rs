@@ -26,7 +26,7 @@ pub fn parse(table: &TableDef, key: &str) -> Result<Vec<Value>, Failure> {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         Failure::Refused(format!(
             "key {key:?} of table {}: {what} (its key is {})",
-            table.name,
+            table.full_name(),
             names.join(", ")
         ))
     };

@@ -11,6 +11,7 @@ use shmirror_shm::value::Value;
 use super::duplicates::Duplicates;
 use crate::input::convert::{self, Target};
 use crate::input::{BadLine, RawRow, Reader, assign};
+use crate::name::Name;
 
 /// Where a column of the file goes.
 enum Slot {
@@ -228,5 +229,5 @@ fn insert(
 ) -> Change {
     let columns = columns.iter().map(|&i| schema.columns[i].name.clone()).collect();
     let action = Action::Insert { columns, rows, on_conflict, if_revision: None };
-    Change { table: schema.name.clone(), action }
+    Change { table: Name::of(schema).full(), action }
 }

@@ -28,7 +28,7 @@ use shmirror_shm::request::OnConflict;
 
 use crate::failure::Failure;
 use crate::input::Input;
-use crate::text::quoted_name;
+use crate::name::Name;
 
 /// Bytes of rows, as [`checker::Row::bytes`] counts them, that go as one transaction. The lane takes
 /// more; a transaction of this size is applied well within its time.
@@ -121,18 +121,20 @@ fn create(
     job: &Job,
     stop: Arc<AtomicBool>,
 ) -> Result<Loaded, Failure> {
-    if let Some(table) = mirror.catalogue()?.table(&job.table) {
+    let catalogue = mirror.catalogue()?;
+    let name = Name::parse(&catalogue, &job.table)?;
+    if let Some(table) = catalogue.table(&name.full()) {
         return Err(Failure::Advised(
-            format!("table {} is there already", table.name),
+            format!("table {} is there already", table.full_name()),
             "leave --create out to load into it, or name another table".into(),
         ));
     }
-    let sql = survey::infer(job)?;
+    let sql = survey::infer(job, &name)?;
     let commit = producer.execute(&sql)?;
-    let undo = |failure| undone(producer, &job.table, failure);
+    let undo = |failure| undone(producer, &name, failure);
     let schema = mirror
         .wait_revision(commit.revision, producer.timeout())
-        .and_then(|()| mirror.table(&job.table))
+        .and_then(|()| mirror.table(&name.full()))
         .map_err(|e| undo(e.into()))?
         .schema();
     let load = Load { job, producer, schema, stop };
@@ -141,12 +143,12 @@ fn create(
 }
 
 /// Drops a table that was made for the load, then gives back why.
-fn undone(producer: &Producer, table: &str, failure: Failure) -> Failure {
-    match producer.execute(&format!("DROP TABLE {}", quoted_name(table))) {
+fn undone(producer: &Producer, table: &Name, failure: Failure) -> Failure {
+    match producer.execute(&format!("DROP TABLE {}", table.sql())) {
         Ok(_) => failure,
         Err(e) => Failure::Advised(
-            format!("{failure}; and table {table} could not be dropped again: {e}"),
-            format!("drop it with `shmirror sql 'DROP TABLE {}'`", quoted_name(table)),
+            format!("{failure}; and table {} could not be dropped again: {e}", table.full()),
+            format!("drop it with `shmirror sql 'DROP TABLE {}'`", table.sql()),
         ),
     }
 }

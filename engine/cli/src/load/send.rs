@@ -11,6 +11,7 @@ use super::survey::Survey;
 use super::{Load, Loaded, Progress};
 use crate::failure::Failure;
 use crate::input::{BadLine, RawRow};
+use crate::name::Name;
 use crate::output;
 
 /// Bytes of one batch, and how many batches may be under way.
@@ -21,9 +22,9 @@ const UNDER_WAY: usize = 8;
 /// before it was fine.
 const PROBE: &str = "_shmirror_probe";
 
-/// The probe at the end of SQL statements.
-pub fn probe_sql() -> String {
-    format!("DELETE FROM {PROBE}")
+/// The probe, in the namespace of the rows: they may be all that this process may write.
+pub fn probe(load: &Load<'_>) -> Name {
+    Name::of(&load.schema).beside(PROBE)
 }
 
 /// Reads the file and hands it over in batches; the number of rows. Keys that come twice are looked
@@ -94,7 +95,7 @@ pub fn at_once(load: &Load<'_>, survey: &Survey) -> Result<Loaded, Failure> {
             let found = first_bad(all.len(), |count| {
                 let mut changes = all.changes(&load.schema, load.job.on_conflict, count);
                 let action = Action::Delete { key: vec![], if_revision: None };
-                changes.push(Change { table: PROBE.into(), action });
+                changes.push(Change { table: probe(load).full(), action });
                 fails(load.producer.submit(changes).and_then(Ticket::wait).map(drop))
             })?;
             Err(rejected(load, found.map(|i| all.lines[i]), message))

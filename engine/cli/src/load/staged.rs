@@ -14,6 +14,7 @@ use super::find::first_bad;
 use super::survey::Survey;
 use super::{Load, Loaded, send, undone};
 use crate::failure::Failure;
+use crate::name::Name;
 use crate::text::quoted_name;
 
 const UNDER_WAY: usize = 8;
@@ -25,13 +26,13 @@ const GIVEN: &str = "_shmirror_given";
 
 /// Loads the file by way of a staging table.
 pub fn run(load: &Load<'_>, survey: &Survey) -> Result<Loaded, Failure> {
-    let staging = format!("_shmirror_load_{}", std::process::id());
+    let staging = Name::of(&load.schema).beside(&format!("_shmirror_load_{}", std::process::id()));
     load.producer.execute(&create(load, &staging))?;
     let done = fill(load, &staging).and_then(|sets| move_over(load, survey, &staging, &sets));
     done.map_err(|failure| undone(load.producer, &staging, failure))
 }
 
-fn create(load: &Load<'_>, staging: &str) -> String {
+fn create(load: &Load<'_>, staging: &Name) -> String {
     let mut parts = vec![format!("{LINE} INTEGER PRIMARY KEY"), format!("{GIVEN} INTEGER")];
     for column in load.schema.columns.iter().filter(|c| c.generated == Generated::No) {
         // The affinity alone: no rule. The rules hold where the rows end up.
@@ -44,13 +45,13 @@ fn create(load: &Load<'_>, staging: &str) -> String {
         };
         parts.push(format!("{} {declared}", quoted_name(&column.name)));
     }
-    format!("CREATE TABLE {} ({})", quoted_name(staging), parts.join(", "))
+    format!("CREATE TABLE {} ({})", staging.sql(), parts.join(", "))
 }
 
 /// Sets of columns that rows give, by their number.
 type Sets = BTreeMap<Arc<[usize]>, i64>;
 
-fn fill(load: &Load<'_>, staging: &str) -> Result<Sets, Failure> {
+fn fill(load: &Load<'_>, staging: &Name) -> Result<Sets, Failure> {
     let mut sets = Sets::new();
     let mut under_way: VecDeque<Ticket> = VecDeque::new();
     let settle = |ticket: Ticket| ticket.wait().map(drop).map_err(Failure::from);
@@ -69,7 +70,7 @@ fn fill(load: &Load<'_>, staging: &str) -> Result<Sets, Failure> {
     outcome.map(|()| sets)
 }
 
-fn staged_changes(load: &Load<'_>, staging: &str, batch: Batch, sets: &mut Sets) -> Vec<Change> {
+fn staged_changes(load: &Load<'_>, staging: &Name, batch: Batch, sets: &mut Sets) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut lines = batch.lines.clone().into_iter();
     for (columns, rows) in batch.into_runs() {
@@ -88,7 +89,7 @@ fn staged_changes(load: &Load<'_>, staging: &str, batch: Batch, sets: &mut Sets)
             .collect();
         let on_conflict = OnConflict::Fail;
         let action = Action::Insert { columns: names, rows, on_conflict, if_revision: None };
-        changes.push(Change { table: staging.to_owned(), action });
+        changes.push(Change { table: staging.full(), action });
     }
     changes
 }
@@ -96,12 +97,12 @@ fn staged_changes(load: &Load<'_>, staging: &str, batch: Batch, sets: &mut Sets)
 fn move_over(
     load: &Load<'_>,
     survey: &Survey,
-    staging: &str,
+    staging: &Name,
     sets: &Sets,
 ) -> Result<Loaded, Failure> {
     load.go_on()?;
     let insert = insert(load, staging, sets, "");
-    let drop_table = format!("DROP TABLE {}", quoted_name(staging));
+    let drop_table = format!("DROP TABLE {}", staging.sql());
     match load.producer.execute(&format!("{insert}; {drop_table}")) {
         Ok(commit) => {
             Ok(Loaded { rows: survey.rows, revision: commit.revision, ..Loaded::default() })
@@ -112,7 +113,9 @@ fn move_over(
             let found = first_bad(last, |line| {
                 let prefix = self::insert(load, staging, sets, &format!(" AND {LINE} <= {line}"));
                 send::fails(
-                    load.producer.execute(&format!("{prefix}; {}", send::probe_sql())).map(drop),
+                    load.producer
+                        .execute(&format!("{prefix}; DELETE FROM {}", send::probe(load).sql()))
+                        .map(drop),
                 )
             })?;
             // Where it is in our own SQL is nobody's business.
@@ -131,8 +134,8 @@ fn move_over(
     }
 }
 
-fn last_line(load: &Load<'_>, staging: &str) -> Result<usize, Failure> {
-    let sql = format!("SELECT max({LINE}) FROM {}", quoted_name(staging));
+fn last_line(load: &Load<'_>, staging: &Name) -> Result<usize, Failure> {
+    let sql = format!("SELECT max({LINE}) FROM {}", staging.sql());
     let (_, sets) = load.producer.sql(&sql, &[])?;
     match sets.first().and_then(|s| s.rows.first()).and_then(|r| r.first()) {
         Some(Value::Integer(line)) => Ok(usize::try_from(*line).unwrap_or(0)),
@@ -141,7 +144,7 @@ fn last_line(load: &Load<'_>, staging: &str) -> Result<usize, Failure> {
 }
 
 /// `INSERT INTO table SELECT … FROM staging`, in the order of the lines.
-fn insert(load: &Load<'_>, staging: &str, sets: &Sets, filter: &str) -> String {
+fn insert(load: &Load<'_>, staging: &Name, sets: &Sets, filter: &str) -> String {
     let mut given: Vec<usize> = sets.keys().flat_map(|set| set.iter().copied()).collect();
     given.sort_unstable();
     given.dedup();
@@ -170,9 +173,9 @@ fn insert(load: &Load<'_>, staging: &str, sets: &Sets, filter: &str) -> String {
     };
     format!(
         "{verb} INTO {} ({}) SELECT {} FROM {} WHERE true{filter} ORDER BY {LINE}{conflict}",
-        quoted_name(&load.schema.name),
+        Name::of(&load.schema).sql(),
         names.join(", "),
         values.join(", "),
-        quoted_name(staging)
+        staging.sql()
     )
 }

@@ -5,6 +5,7 @@ use super::{Job, Load, Progress};
 use crate::failure::Failure;
 use crate::input::RawRow;
 use crate::input::infer::Inference;
+use crate::name::Name;
 use shmirror_shm::request::OnConflict;
 
 /// What the first pass found.
@@ -44,7 +45,7 @@ pub fn check(load: &Load<'_>) -> Result<Survey, Failure> {
 /// # Errors
 /// A line that cannot be read (where good rows are to be kept, it is passed over), no columns at
 /// all, or a key column that the file does not have.
-pub fn infer(job: &Job) -> Result<String, Failure> {
+pub fn infer(job: &Job, table: &Name) -> Result<String, Failure> {
     let progress = Progress::new("reading", job.input.bytes()?, job.progress);
     let mut reader = job.input.open()?;
     let mut inference = Inference::default();
@@ -77,5 +78,5 @@ pub fn infer(job: &Job) -> Result<String, Failure> {
             )));
         }
     }
-    Ok(inference.create_table(&job.table, columns, &job.key))
+    Ok(inference.create_table(table, columns, &job.key))
 }
