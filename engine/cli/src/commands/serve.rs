@@ -19,7 +19,12 @@ configuration file, shmirror.toml. A directory that holds something else, or a s
 open, is refused and left as it is. How a store opens it says itself: by a key file, a passphrase, an RSA \
 pair, a variable or a credential, see `shmirror key --help`; `[key]` in the configuration says where \
 these are. Logs go to standard error and to DATA/log/. Once the daemon \
-answers, it prints a line that begins with `ready`.";
+answers, it prints a line that begins with `ready`.
+
+Other users can do nothing, unless the configuration says what: readers and writers in \
+[namespaces.NAME], administrators in [access]. SIGHUP takes these rules as the file has them then; \
+who loses a right is cut off. For others to get to the socket, put it where they can, with \
+[instance] socket.";
 
 const EXAMPLES: &str = "\
 Examples:
