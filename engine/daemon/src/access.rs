@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use nix::unistd::{Group, User};
 use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::limits;
 use shmirror_shm::wire;
 use shmirror_shm::wire_io::{self, PeerCredentials, WireError};
 
@@ -65,7 +66,9 @@ impl Denied {
 
     /// The same words whether there is such a namespace or not.
     pub fn reading(uid: u32, namespace: &str) -> Self {
-        Self::new(uid, format!("read namespace \"{namespace}\", if there is one"))
+        // As the client wrote it: of any length, and with anything in it.
+        let named: String = namespace.chars().take(limits::NAMESPACE_BYTES).collect();
+        Self::new(uid, format!("read namespace {named:?}, if there is one"))
     }
 }
 
