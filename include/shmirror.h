@@ -56,6 +56,17 @@
  *     know the tables                 shmirror_catalogue, shmirror_schema         some microseconds
  *
  *
+ * Namespaces
+ * ----------
+ *
+ * A table is called by its name, or, where it is in another namespace than `main`, by both: "plant.pid".
+ * So it is everywhere here: in what is asked for, in a catalogue, in events, in messages. (In SQL the same
+ * is written plant.pid, or "plant"."pid".) Who may read and who may write a namespace is what the daemon's
+ * configuration says of this process's user and groups. What may not be read is not there:
+ * SHMIRROR_UNKNOWN_TABLE, whether there is such a table or not. What may be read and not written says
+ * SHMIRROR_DENIED to who writes it; so does attaching, where there is nothing that may be read.
+ *
+ *
  * Statuses
  * --------
  *
@@ -683,8 +694,8 @@ typedef enum {
 typedef struct shmirror_binding shmirror_binding;
 
 /**
- * All tables, indexes, views and triggers as they were when it was asked for: it does not change. Any
- * thread.
+ * All tables, indexes, views and triggers that this process may read, as they were when it was asked
+ * for: it does not change. Any thread.
  */
 typedef struct shmirror_catalogue shmirror_catalogue;
 
@@ -821,11 +832,11 @@ typedef struct {
  */
 typedef struct {
     /**
-     * Its name.
+     * Its name, with its namespace before it as in "plant.by_state", unless that is `main`.
      */
     const char *name;
     /**
-     * Name of the table or view that it belongs to; a view's own.
+     * Name of the table or view that it belongs to, likewise; a view's own.
      */
     const char *table;
     /**
@@ -1019,8 +1030,9 @@ shmirror_status shmirror_catalogue_version(const shmirror_catalogue *catalogue, 
 shmirror_status shmirror_catalogue_tables(const shmirror_catalogue *catalogue, size_t *count);
 
 /**
- * The name of the table at `index`, in the order of their creation. Lives as long as the catalogue.
- * SHMIRROR_BAD_ARGUMENT: there are not so many.
+ * The name of the table at `index`, with its namespace before it as in "plant.pid", unless that is
+ * `main`. They stand by namespaces, in each in the order of their creation. Lives as long as the
+ * catalogue. SHMIRROR_BAD_ARGUMENT: there are not so many.
  */
 shmirror_status shmirror_catalogue_table_name(const shmirror_catalogue *catalogue,
                                               size_t index,
@@ -1783,12 +1795,14 @@ shmirror_status shmirror_table_schema(const shmirror_table *table,
 shmirror_status shmirror_schema_close(shmirror_schema *schema);
 
 /**
- * The table's name, as declared. Lives as long as the schema.
+ * The table's name as declared, with its namespace before it as in "plant.pid", unless that is `main`.
+ * Lives as long as the schema.
  */
-shmirror_status shmirror_schema_name(const shmirror_schema *schema, const char **name);
+shmirror_status shmirror_schema_name(const shmirror_schema *schema,
+                                     const char **name);
 
 /**
- * The table's CREATE TABLE statement. Lives as long as the schema.
+ * The table's CREATE TABLE statement, without the namespace. Lives as long as the schema.
  */
 shmirror_status shmirror_schema_sql(const shmirror_schema *schema, const char **sql);
 

@@ -56,6 +56,17 @@
  *     know the tables                 shmirror_catalogue, shmirror_schema         some microseconds
  *
  *
+ * Namespaces
+ * ----------
+ *
+ * A table is called by its name, or, where it is in another namespace than `main`, by both: "plant.pid".
+ * So it is everywhere here: in what is asked for, in a catalogue, in events, in messages. (In SQL the same
+ * is written plant.pid, or "plant"."pid".) Who may read and who may write a namespace is what the daemon's
+ * configuration says of this process's user and groups. What may not be read is not there:
+ * SHMIRROR_UNKNOWN_TABLE, whether there is such a table or not. What may be read and not written says
+ * SHMIRROR_DENIED to who writes it; so does attaching, where there is nothing that may be read.
+ *
+ *
  * Statuses
  * --------
  *

@@ -28,9 +28,9 @@ pub enum shmirror_object_kind {
 /// An index, a view or a trigger. Its texts live as long as the catalogue that it was asked of.
 #[repr(C)]
 pub struct shmirror_object {
-    /// Its name.
+    /// Its name, with its namespace before it as in "plant.by_state", unless that is `main`.
     pub name: *const c_char,
-    /// Name of the table or view that it belongs to; a view's own.
+    /// Name of the table or view that it belongs to, likewise; a view's own.
     pub table: *const c_char,
     /// Its CREATE statement.
     pub sql: *const c_char,
@@ -44,8 +44,8 @@ pub struct shmirror_object {
 
 const _: () = assert!(size_of::<shmirror_object>() == 64);
 
-/// All tables, indexes, views and triggers as they were when it was asked for: it does not change. Any
-/// thread.
+/// All tables, indexes, views and triggers that this process may read, as they were when it was asked
+/// for: it does not change. Any thread.
 pub struct shmirror_catalogue {
     catalogue: Arc<Catalogue>,
     tables: Vec<CString>,
@@ -62,13 +62,18 @@ struct Texts {
 
 impl shmirror_catalogue {
     fn new(catalogue: Arc<Catalogue>) -> Self {
+        // As TableDef::full_name has that of a table; `main` is number 0.
+        let full_name = |namespace: &str, name: &str| match catalogue.namespace_id(namespace) {
+            Some(0) => name.to_owned(),
+            _ => format!("{namespace}.{name}"),
+        };
         let texts = |o: &SchemaObject| Texts {
-            name: output::owned(o.name.clone()),
-            table: output::owned(o.table.clone()),
+            name: output::owned(full_name(&o.namespace, &o.name)),
+            table: output::owned(full_name(&o.namespace, &o.table)),
             sql: output::owned(o.sql.clone()),
         };
         Self {
-            tables: catalogue.tables.iter().map(|t| output::owned(t.name.clone())).collect(),
+            tables: catalogue.tables.iter().map(|t| output::owned(t.full_name().into_owned())).collect(),
             objects: catalogue.objects.iter().map(texts).collect(),
             catalogue,
         }
@@ -122,8 +127,9 @@ pub unsafe extern "C" fn shmirror_catalogue_tables(
     call(|| unsafe { argument::write(count, handle::get(catalogue)?.tables.len(), "count") })
 }
 
-/// The name of the table at `index`, in the order of their creation. Lives as long as the catalogue.
-/// SHMIRROR_BAD_ARGUMENT: there are not so many.
+/// The name of the table at `index`, with its namespace before it as in "plant.pid", unless that is
+/// `main`. They stand by namespaces, in each in the order of their creation. Lives as long as the
+/// catalogue. SHMIRROR_BAD_ARGUMENT: there are not so many.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_catalogue_table_name(
     catalogue: *const shmirror_catalogue,

@@ -119,7 +119,7 @@ impl shmirror_schema {
             default_sql: c.default_sql.clone().map(output::owned),
         };
         Self {
-            name: output::owned(def.name.clone()),
+            name: output::owned(def.full_name().into_owned()),
             sql: output::owned(def.sql.clone()),
             columns: def.columns.iter().map(texts).collect(),
             def,
@@ -179,7 +179,8 @@ pub unsafe extern "C" fn shmirror_schema_close(schema: *mut shmirror_schema) -> 
     call(|| unsafe { handle::close(schema) })
 }
 
-/// The table's name, as declared. Lives as long as the schema.
+/// The table's name as declared, with its namespace before it as in "plant.pid", unless that is `main`.
+/// Lives as long as the schema.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_schema_name(
     schema: *const shmirror_schema,
@@ -189,7 +190,7 @@ pub unsafe extern "C" fn shmirror_schema_name(
     call(|| unsafe { argument::write(name, handle::get(schema)?.name.as_ptr(), "name") })
 }
 
-/// The table's CREATE TABLE statement. Lives as long as the schema.
+/// The table's CREATE TABLE statement, without the namespace. Lives as long as the schema.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_schema_sql(
     schema: *const shmirror_schema,
@@ -272,7 +273,7 @@ pub unsafe extern "C" fn shmirror_schema_find(
         let def = &handle::get(schema)?.def;
         let name = argument::text(column, "column")?;
         let found = def.column_index(name).ok_or_else(|| Error::UnknownColumn {
-            table: def.name.clone(),
+            table: def.full_name().into_owned(),
             column: name.to_owned(),
             known: def.columns.iter().map(|c| c.name.clone()).collect(),
         })?;
