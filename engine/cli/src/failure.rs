@@ -160,3 +160,29 @@ fn unreachable_daemon(e: &shmirror::Error) -> bool {
             | E::Disconnected { .. }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use shmirror_shm::request::RejectCode;
+    use shmirror_shm::wire::RefuseCode;
+
+    use super::*;
+
+    #[test]
+    fn what_the_rules_deny_says_who_can_help() {
+        let message = "namespace \"plant\" may only be read".to_owned();
+        for error in [
+            shmirror::Error::Denied { message: message.clone() },
+            shmirror::Error::Rejected { code: RejectCode::Denied, message: message.clone() },
+            shmirror::Error::Refused { code: RefuseCode::Denied, message: message.clone() },
+        ] {
+            let failure = Failure::from(error);
+            assert!(failure.to_string().contains(&message), "{failure}");
+            assert!(failure.hint().is_some_and(|h| h.contains("[namespaces.NAME]")), "{failure}");
+            assert_eq!(failure.status(), 1);
+        }
+        let code = RejectCode::Check;
+        let other = Failure::from(shmirror::Error::Rejected { code, message });
+        assert_eq!(other.hint(), None);
+    }
+}
