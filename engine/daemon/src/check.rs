@@ -156,7 +156,7 @@ impl<'a> Comparison<'a> {
     fn differs(&mut self, table: u32, row: Json, what: &str) {
         self.count += 1;
         if self.differences.len() < DIFFERENCES {
-            let name = self.catalogue.table_by_id(table).map(|t| t.name.as_str());
+            let name = self.catalogue.table_by_id(table).map(|t| t.full_name());
             self.differences.push(json!({ "table": name, "row": row, "what": what }));
         }
     }
@@ -247,7 +247,7 @@ impl<'a> Comparison<'a> {
             .map(|t| {
                 let counts = self.counts.get(&t.id).copied().unwrap_or_default();
                 json!({
-                    "name": t.name,
+                    "name": t.full_name(),
                     "rows_store": counts.store,
                     "rows_working_copy": counts.working,
                     "rows_shared_memory": counts.segment,

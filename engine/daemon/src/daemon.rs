@@ -7,8 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use shmirror_shm::catalogue::{Catalogue, MAIN};
-use shmirror_shm::snapshot::Segment;
+use shmirror_shm::catalogue::Catalogue;
 
 use crate::access::Rules;
 use crate::config::Config;
@@ -16,10 +15,10 @@ use crate::control::Control;
 use crate::control::socket::ControlSocket;
 use crate::error::DaemonError;
 use crate::exchange::{ControlMail, Post, mailbox};
-use crate::instance::{Descriptors, Instance, Published};
+use crate::instance::{Instance, Published};
 use crate::keys::Secrets;
+use crate::pipeline::Pipeline;
 use crate::pipeline::mail::PipelineMail;
-use crate::pipeline::{Foundation, Pipeline};
 use crate::pulse::Pulse;
 use crate::readers::Readers;
 use crate::recovery;
@@ -90,19 +89,24 @@ impl Daemon {
             uid,
             started,
             key,
-            generation: foundation.segment.generation(),
+            generation: foundation.generation,
             published: Published::default(),
             pulse: Pulse::default(),
             config,
         });
-        instance.published.replace(0, descriptors(&foundation)?);
+        let parts = foundation.segments.parts();
+        for part in parts {
+            instance.published.replace(part.id, part.descriptors()?);
+        }
+        let locked = parts.iter().all(|part| part.segment.locked());
         tracing::info!(
             revision = foundation.newest_revision,
-            generation = foundation.segment.generation(),
-            locked = foundation.segment.locked(),
+            generation = foundation.generation,
+            namespaces = parts.len(),
+            locked,
             "recovered in {} ms; decrypted memory stays out of core dumps{}",
             started.elapsed().as_millis(),
-            if foundation.segment.locked() { " and out of swap" } else { ", and may be swapped" },
+            if locked { " and out of swap" } else { ", and may be swapped" },
         );
         let (to_control, control_mail) = mailbox()?;
         let (to_pipeline, pipeline_mail) = mailbox()?;
@@ -155,7 +159,9 @@ impl Daemon {
     /// A user or group that the system does not know, too many namespaces, or no memory for a new one. The
     /// rules stay as they were.
     pub fn reload_rules(&self, config: &Config) -> Result<(), DaemonError> {
-        config.check().map_err(|message| DaemonError::Config { file: config.file.clone(), message })?;
+        config
+            .check()
+            .map_err(|message| DaemonError::Config { file: config.file.clone(), message })?;
         // Names that nobody knows are found before anything is done.
         let mut numbers = Catalogue::default();
         config.namespaces.keys().for_each(|name| _ = numbers.add_namespace(name));
@@ -165,7 +171,8 @@ impl Daemon {
         self.pipeline.post.send(PipelineMail::Namespaces { names, done });
         let stopping = |_| DaemonError::Thread("pipeline");
         published.recv().map_err(stopping)??;
-        let rules = Rules::resolve(config, self.instance.uid, &self.instance.published.catalogue())?;
+        let rules =
+            Rules::resolve(config, self.instance.uid, &self.instance.published.catalogue())?;
         let (done, followed) = bounded(1);
         self.control.post.send(ControlMail::Rules { rules, done });
         followed.recv().map_err(stopping)
@@ -257,20 +264,4 @@ impl Drop for AtEnd {
         // A daemon that is gone itself need not know.
         let _ = self.end.send(self.name);
     }
-}
-
-/// What clients are handed of a fresh foundation.
-fn descriptors(foundation: &Foundation) -> Result<Descriptors, DaemonError> {
-    let region = foundation.segment.region();
-    let events = foundation.events.region();
-    Ok(Descriptors {
-        namespace: MAIN.to_owned(),
-        segment: Segment::open(Arc::clone(region))?,
-        memory: Arc::clone(region),
-        segment_fd: region.read_only_descriptor()?,
-        segment_bytes: region.len(),
-        events_fd: Arc::new(events.read_only_descriptor()?),
-        events_generation: foundation.segment.generation(),
-        events_bytes: events.len(),
-    })
 }

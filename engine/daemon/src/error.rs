@@ -65,6 +65,16 @@ pub enum DaemonError {
     /// The working copy.
     #[error(transparent)]
     Apply(#[from] crate::apply::ApplyError),
+    /// More namespaces than an instance can have: those of the configuration, and those that the store
+    /// has tables in.
+    #[error(
+        "{found} namespaces besides main, configured or with tables in the store; at most {} allowed",
+        limits::NAMESPACES
+    )]
+    TooManyNamespaces {
+        /// How many.
+        found: usize,
+    },
     /// What the store holds does not fit together.
     #[error("store: {0}")]
     Inconsistent(String),

@@ -87,11 +87,6 @@ impl Descriptors {
 }
 
 impl Published {
-    /// What is published now in the namespace with this number.
-    pub fn of(&self, namespace: u16) -> Option<Arc<Descriptors>> {
-        self.lock().get(&namespace).cloned()
-    }
-
     /// What is published now in the namespace of this name, and its number.
     pub fn named(&self, name: &str) -> Option<(u16, Arc<Descriptors>)> {
         let current = self.lock();
@@ -106,10 +101,8 @@ impl Published {
 
     /// The numbers of the namespaces there are, as a catalogue without tables.
     pub fn catalogue(&self) -> Catalogue {
-        let named = |(id, part): (u16, Arc<Descriptors>)| Namespace {
-            id,
-            name: part.namespace.clone(),
-        };
+        let named =
+            |(id, part): (u16, Arc<Descriptors>)| Namespace { id, name: part.namespace.clone() };
         let namespaces = self.all().into_iter().filter(|(id, _)| *id != 0).map(named).collect();
         Catalogue { namespaces, ..Catalogue::default() }
     }

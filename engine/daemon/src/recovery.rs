@@ -1,12 +1,12 @@
-//! Start: the store goes in; the working copy, the segment and the events lane come out, as of the
-//! newest committed revision.
+//! Start: the store goes in; the working copy, and for each namespace a segment and an events lane, come
+//! out, as of the newest committed revision.
 //!
 //! ```text
 //! store ─ opens every seal ─► batches of rows ─┬─► working copy (SQLite, in memory)
-//!                                              └─► segment
+//!                                              └─► segments
 //! ```
 //! The three run at once. Rows of a past shape go through the working copy first, which gives their
-//! new columns their values, and from there into the segment.
+//! new columns their values, and from there into the segments.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::{Key, KeyPart};
-use shmirror_shm::lane::EventsWriter;
+use shmirror_shm::limits;
 use shmirror_shm::snapshot::{RowChange, SegmentError, SegmentWriter};
 use shmirror_store::{Recovered, Store, StoreOptions, StoredRow};
 
@@ -24,6 +24,7 @@ use crate::config::{Config, Synchronous};
 use crate::error::DaemonError;
 use crate::keys::Secrets;
 use crate::pipeline::Foundation;
+use crate::pipeline::segments::{Part, Segments};
 use crate::room::{larger, may_be_short, with_room};
 
 /// Rows of one batch, at most.
@@ -54,29 +55,31 @@ pub(crate) fn recover(
     opened()?;
     let Recovered { instance, catalogue, newest_revision, next_birth, generation, .. } = recovered;
     let sequences = recovered.sequences;
-    let mut catalogue = catalogue;
-    config.namespaces.keys().for_each(|name| _ = catalogue.add_namespace(name));
-    let catalogue = Arc::new(catalogue);
+    let catalogue = Arc::new(with_namespaces(catalogue, config)?);
     let reserve = config.segment.reserve.unwrap_or_else(default_reserve);
-    let mut segment = SegmentWriter::create(instance, generation, reserve)?;
-    segment.region().lock_pages(config.segment.lock_memory);
-    let grow = |segment: &mut SegmentWriter, needed| {
-        *segment = larger(segment, instance, generation, needed)?;
-        Ok::<_, DaemonError>(())
-    };
-    for def in &catalogue.tables {
-        with_room(&mut segment, |s| s.create_table(def, 0), grow)?;
+    let mut segments = Segments::default();
+    for (id, name) in catalogue.all_namespaces() {
+        let segment = SegmentWriter::create(instance, generation, reserve)?;
+        segment.region().lock_pages(config.segment.lock_memory);
+        let lane_bytes = config.lanes.events_bytes;
+        segments.add(Part::new((id, name), segment, lane_bytes, newest_revision)?);
     }
-    let mut working = WorkingCopy::new(&catalogue)?;
-    working.load_sequences(&sequences);
-    let part = SegmentPart {
-        segment: &mut segment,
+    segments.learn(&catalogue);
+    let mut part = SegmentsPart {
+        segments,
         catalogue: &catalogue,
         revision: newest_revision,
         instance,
+        generation,
         past: HashMap::new(),
     };
-    let working = load(&mut store, working, part)?;
+    for def in &catalogue.tables {
+        let namespace = part.namespace_of(def.id)?;
+        part.with_room(namespace, |segment| segment.create_table(def, 0))?;
+    }
+    let mut working = WorkingCopy::new(&catalogue)?;
+    working.load_sequences(&sequences);
+    let (working, mut part) = load(&mut store, working, part)?;
     if **working.sequences() != *sequences {
         // A store from before it had them: what follows from the rows holds from now on.
         store.keep_sequences(working.sequences())?;
@@ -84,13 +87,32 @@ pub(crate) fn recover(
     if let Some(pages) = config.store.max_pages {
         store.limit_pages(pages)?;
     }
-    let prepared = with_room(&mut segment, |s| s.prepare_catalogue(&catalogue), grow)?;
-    segment.publish_catalogue(prepared, newest_revision);
-    let mut events = EventsWriter::create(generation, config.lanes.events_bytes)?;
-    events.start(newest_revision);
+    for (id, _) in catalogue.all_namespaces() {
+        let of_part = catalogue.part(id);
+        let prepared = part.with_room(id, |segment| segment.prepare_catalogue(&of_part))?;
+        part.segment(id)?.publish_catalogue(prepared, newest_revision);
+    }
+    let segments = part.segments;
     let foundation =
-        Foundation { store, working, segment, events, catalogue, newest_revision, next_birth };
+        Foundation { store, working, segments, generation, catalogue, newest_revision, next_birth };
     Ok((instance, foundation))
+}
+
+/// The catalogue of the store with the configured namespaces. Those that are configured no more stay
+/// while anything is in them.
+fn with_namespaces(mut catalogue: Catalogue, config: &Config) -> Result<Catalogue, DaemonError> {
+    let Catalogue { namespaces, tables, objects, .. } = &mut catalogue;
+    namespaces.retain(|namespace| {
+        let is_it = |name: &str| namespace.name.eq_ignore_ascii_case(name);
+        config.namespaces.keys().any(|name| is_it(name))
+            || tables.iter().any(|table| is_it(&table.namespace))
+            || objects.iter().any(|object| is_it(&object.namespace))
+    });
+    config.namespaces.keys().for_each(|name| _ = catalogue.add_namespace(name));
+    match catalogue.namespaces.len() {
+        found if found > limits::NAMESPACES => Err(DaemonError::TooManyNamespaces { found }),
+        _ => Ok(catalogue),
+    }
 }
 
 /// The machine's memory, rounded up to a GiB.
@@ -149,40 +171,40 @@ impl Rows {
     }
 }
 
-fn load(
+fn load<'a>(
     store: &mut Store,
     working: WorkingCopy,
-    mut segment: SegmentPart<'_>,
-) -> Result<WorkingCopy, DaemonError> {
-    let is_new = segment.revision == 0;
+    mut segments: SegmentsPart<'a>,
+) -> Result<(WorkingCopy, SegmentsPart<'a>), DaemonError> {
+    let is_new = segments.revision == 0;
     std::thread::scope(|scope| {
         let (to_working, for_working) = bounded::<Arc<Rows>>(BATCHES);
-        let (to_segment, for_segment) = bounded::<Arc<Rows>>(BATCHES);
+        let (to_segments, for_segments) = bounded::<Arc<Rows>>(BATCHES);
         let working = scope.spawn(move || load_working(working, &for_working));
-        let segment_part = scope.spawn(move || segment.load(&for_segment).map(|()| segment));
+        let segments = scope.spawn(move || segments.load(&for_segments).map(|()| segments));
         // A new store was opened for writing already: it has nothing to load.
-        let read = if is_new { Ok(()) } else { read(store, &to_working, &to_segment) };
-        drop((to_working, to_segment));
+        let read = if is_new { Ok(()) } else { read(store, &to_working, &to_segments) };
+        drop((to_working, to_segments));
         let ended = |_| DaemonError::Thread("recovery");
         // A loader's own error says more than that its batches could not be handed over.
         let working = working.join().map_err(ended)??;
-        let segment = segment_part.join().map_err(ended)??;
+        let mut segments = segments.join().map_err(ended)??;
         read?;
-        segment.take_past_shapes(&working)?;
-        Ok(working)
+        segments.take_past_shapes(&working)?;
+        Ok((working, segments))
     })
 }
 
 fn read(
     store: &mut Store,
     to_working: &Sender<Arc<Rows>>,
-    to_segment: &Sender<Arc<Rows>>,
+    to_segments: &Sender<Arc<Rows>>,
 ) -> Result<(), DaemonError> {
     let hand_over = |rows: &mut Rows| {
         let rows = Arc::new(std::mem::take(rows));
         let gone = |_| DaemonError::Thread("recovery");
         to_working.send(rows.clone()).map_err(gone)?;
-        to_segment.send(rows).map_err(gone)
+        to_segments.send(rows).map_err(gone)
     };
     let mut rows = Rows::default();
     store.load_rows::<DaemonError>(|row| {
@@ -203,17 +225,46 @@ fn load_working(
     Ok(working)
 }
 
-/// The loading of the segment.
-struct SegmentPart<'a> {
-    segment: &'a mut SegmentWriter,
+/// The loading of the segments.
+struct SegmentsPart<'a> {
+    segments: Segments,
     catalogue: &'a Catalogue,
     revision: u64,
     instance: [u8; 16],
+    generation: u64,
     /// Birth and revision of the rows of past shapes.
     past: HashMap<u32, HashMap<Key, (u64, u64)>>,
 }
 
-impl SegmentPart<'_> {
+impl SegmentsPart<'_> {
+    fn namespace_of(&self, table: u32) -> Result<u16, DaemonError> {
+        self.segments.namespace_of(table).ok_or_else(|| {
+            DaemonError::Inconsistent(format!("table {table} is of a namespace that is unknown"))
+        })
+    }
+
+    fn segment(&mut self, namespace: u16) -> Result<&mut SegmentWriter, DaemonError> {
+        let part = self.segments.part_mut(namespace).map(|part| &mut part.segment);
+        part.ok_or_else(|| {
+            DaemonError::Inconsistent(format!("namespace {namespace} is not in the catalogue"))
+        })
+    }
+
+    /// Does `work` in the segment of a namespace, after making room as often as the reserve is used up.
+    fn with_room<T>(
+        &mut self,
+        namespace: u16,
+        work: impl FnMut(&mut SegmentWriter) -> Result<T, SegmentError>,
+    ) -> Result<T, DaemonError> {
+        let (instance, generation) = (self.instance, self.generation);
+        let grow = |segment: &mut SegmentWriter, needed| {
+            // Nobody has attached yet: the generation stays.
+            *segment = larger(segment, instance, generation, needed)?;
+            Ok(())
+        };
+        with_room(self.segment(namespace)?, work, grow)
+    }
+
     fn load(&mut self, batches: &Receiver<Arc<Rows>>) -> Result<(), DaemonError> {
         let mut keys: HashMap<(u32, u32), Vec<KeyPart>> = HashMap::new();
         for rows in batches {
@@ -248,26 +299,23 @@ impl SegmentPart<'_> {
     }
 
     fn publish(&mut self, changes: Vec<RowChange>) -> Result<(), DaemonError> {
-        let spare = may_be_short(self.segment, &changes).then(|| changes.clone());
-        let prepared = match (self.segment.prepare(changes), spare) {
-            (Err(SegmentError::Full { needed, .. }), Some(spare)) => {
-                let generation = self.segment.generation();
-                let grow = |segment: &mut SegmentWriter, needed| {
-                    // Nobody has attached yet: the generation stays.
-                    *segment = larger(segment, self.instance, generation, needed)?;
-                    Ok::<_, DaemonError>(())
-                };
-                grow(self.segment, needed)?;
-                with_room(self.segment, |s| s.prepare(spare.clone()), grow)?
-            }
-            (prepared, _) => prepared?,
-        };
-        self.segment.publish(prepared, self.revision);
+        let sorted = self.segments.sort(changes)?;
+        let ids: Vec<u16> = self.segments.parts().iter().map(|part| part.id).collect();
+        for (id, changes) in ids.into_iter().zip(sorted).filter(|(_, c)| !c.is_empty()) {
+            let revision = self.revision;
+            let segment = self.segment(id)?;
+            let prepared = if may_be_short(segment, &changes) {
+                self.with_room(id, |segment| segment.prepare(changes.clone()))?
+            } else {
+                segment.prepare(changes)?
+            };
+            self.segment(id)?.publish(prepared, revision);
+        }
         Ok(())
     }
 
     /// Rows that the store has in a past shape, as the working copy has them now.
-    fn take_past_shapes(mut self, working: &WorkingCopy) -> Result<(), DaemonError> {
+    fn take_past_shapes(&mut self, working: &WorkingCopy) -> Result<(), DaemonError> {
         for (table, mut identities) in std::mem::take(&mut self.past) {
             let Some(def) = self.catalogue.table_by_id(table) else { continue };
             let mut changes = Vec::with_capacity(identities.len());

@@ -3,7 +3,7 @@
 use shmirror_shm::snapshot::{RowChange, SegmentError, SegmentWriter};
 
 /// Most times that a reserve is doubled for one thing.
-const DOUBLINGS: usize = 16;
+pub(crate) const DOUBLINGS: usize = 16;
 
 /// Whether what is left of the reserve may not do for `changes`: by a generous guess, so that the
 /// copy that a second try needs is made only where there may be one.
@@ -39,6 +39,16 @@ pub(crate) fn larger(
     needed: u64,
 ) -> Result<SegmentWriter, SegmentError> {
     let reserve = needed.max(present.reserve_bytes()).saturating_mul(2);
+    rebuilt(present, instance, generation, reserve)
+}
+
+/// A segment of `reserve` bytes with everything that `present` has, but for the catalogue.
+pub(crate) fn rebuilt(
+    present: &SegmentWriter,
+    instance: [u8; 16],
+    generation: u64,
+    reserve: u64,
+) -> Result<SegmentWriter, SegmentError> {
     let mut next = SegmentWriter::create(instance, generation, reserve)?;
     next.region().lock_pages(present.region().locks_pages());
     present.rebuild_into(&mut next)?;

@@ -94,15 +94,19 @@ impl Control {
                     self.answer(to, events(&current));
                 }
             }
-            Call::Lane => self.pipeline.send(PipelineMail::Lane { peer, rights, to }),
+            Call::Lane => {
+                let said = self.said(to.connection);
+                self.pipeline.send(PipelineMail::Lane { peer, rights, said, to });
+            }
             Call::RetireLane(lane) => {
-                self.pipeline.send(PipelineMail::RetireLane { peer, rights, lane, to });
+                let said = self.said(to.connection);
+                self.pipeline.send(PipelineMail::RetireLane { peer, rights, said, lane, to });
             }
             Call::Settled { lane, ticket } => {
                 self.pipeline.send(PipelineMail::Settled { lane, ticket, to });
             }
             Call::Result { lane, ticket } => {
-                self.pipeline.send(PipelineMail::Result { uid, lane, ticket, to });
+                self.pipeline.send(PipelineMail::Result { uid, rights, lane, ticket, to });
             }
             Call::TableCopy(table) => {
                 self.pipeline.send(PipelineMail::TableCopy { table, rights, to })
@@ -162,6 +166,12 @@ impl Control {
                 );
             }
         }
+    }
+
+    /// The pid that the client of a connection calls itself.
+    fn said(&self, connection: u64) -> u32 {
+        let client = self.connections.get(&connection).and_then(|c| c.client.as_ref());
+        client.map_or(0, |client| client.pid)
     }
 
     /// Hands a job to the workers.

@@ -38,6 +38,8 @@ pub(crate) struct Introduction {
     pub program: String,
     pub version: String,
     pub roles: Roles,
+    /// Its pid as it calls itself.
+    pub pid: u32,
 }
 
 impl Introduction {
@@ -46,6 +48,7 @@ impl Introduction {
             program: wire_io::text(&hello.program),
             version: wire_io::text(&hello.version),
             roles: Roles(hello.roles),
+            pid: hello.pid,
         }
     }
 }

@@ -20,19 +20,19 @@ impl Pipeline {
     /// Answers one request. Result rows and long messages are laid up first, so that who sees the
     /// outcome can fetch them.
     pub(super) fn answer(&mut self, verdict: Verdict) {
-        let Verdict { lane, ticket, uid, outcome } = verdict;
+        let Verdict { lane, ticket, uid, rights, outcome } = verdict;
         let outcome = match outcome {
             Ok(Accepted { revision, changes, sets }) => {
                 let flags = if sets.is_empty() { 0 } else { FLAG_HAS_ROWS };
                 if !sets.is_empty() {
-                    self.stash.put_rows((lane, ticket), uid, revision, sets);
+                    self.stash.put_rows((lane, ticket), (uid, rights), revision, sets);
                 }
                 let message = String::new();
                 RawOutcome { ticket, committed: true, code: 0, flags, revision, changes, message }
             }
             Err(Reject { code, message }) => {
                 tracing::debug!(lane, ticket, ?code, "request rejected");
-                self.stash.put_message((lane, ticket), uid, &message);
+                self.stash.put_message((lane, ticket), (uid, rights), &message);
                 RawOutcome {
                     ticket,
                     committed: false,

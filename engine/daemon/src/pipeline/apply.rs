@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use shmirror_shm::key::Key;
-use shmirror_shm::record::{Operation, RecordHeader, encode_schema};
-use shmirror_shm::snapshot::SegmentWriter;
+use shmirror_shm::record::{Operation, RecordHeader};
 
 use super::Pipeline;
 use super::batch::{Batch, Taken, WORK, put_behind};
 use super::group::{Accepted, Group, Verdict};
+use super::segments::Segments;
 use crate::apply::{self, Budget, RowRevisions, SchemaDelta};
 use crate::clock;
 use crate::refusal::Refusal;
@@ -37,14 +37,14 @@ impl Applied {
 /// Revisions as a transaction within a group sees them.
 struct Seen<'a> {
     group: &'a Group,
-    segment: &'a SegmentWriter,
+    segments: &'a Segments,
 }
 
 impl RowRevisions for Seen<'_> {
     fn revision_of(&self, table: u32, key: &Key) -> Option<u64> {
         match self.group.identity_of(table, key) {
             Some(within) => within.map(|(_, revision)| revision),
-            None => self.segment.find(table, key).map(|located| located.revision),
+            None => self.segments.find(table, key).map(|located| located.revision),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Pipeline {
     }
 
     fn apply_one(&mut self, taken: Taken, group: &mut Group) {
-        let Taken { lane, ticket, uid, pid, request, .. } = taken;
+        let Taken { lane, ticket, uid, pid, rights, request, .. } = taken;
         let origin = RecordHeader {
             revision: group.newest + 1,
             at_us: group.at_us,
@@ -98,14 +98,14 @@ impl Pipeline {
             let time = self.instance.config.limits.transaction_time;
             self.instance.pulse.vouch(time.saturating_add(WORK));
             let budget = Budget { time, ..Budget::default() };
-            let seen = Seen { group, segment: &self.segment };
-            let applied = self.working.apply(&request, &seen, &budget)?;
+            let seen = Seen { group, segments: &self.segments };
+            let applied = self.working.apply_as(&rights, &request, &seen, &budget)?;
             Ok(self.take_changes(applied, &origin, group))
         });
         if group.newest == origin.revision || group.sequences.is_some() {
             group.first_change.get_or_insert(group.verdicts.len());
         }
-        group.verdicts.push(Verdict { lane, ticket, uid, outcome });
+        group.verdicts.push(Verdict { lane, ticket, uid, rights, outcome });
         if let Some(why) = self.working.broken() {
             tracing::error!(why, "the working copy failed; the group is taken back");
             group.poison = Some(Refusal::internal(&why));
@@ -125,19 +125,23 @@ impl Pipeline {
             group.sequences = applied.sequences;
         }
         if let Some(schema) = applied.schema {
-            last = Some(group.records.len());
-            match schema.catalogue.to_bytes() {
-                Ok(archive) => {
-                    encode_schema(&archive, subject(&schema), *origin, &mut group.records);
+            for &namespace in &schema.parts {
+                last = Some(group.records.len());
+                let origin = RecordHeader { namespace, ..*origin };
+                match schema.catalogue.part(namespace).to_bytes() {
+                    Ok(archive) => {
+                        let table = self.subject(&schema, namespace);
+                        group.change_schema(&archive, table, origin);
+                    }
+                    Err(error) => group.poison = Some(Refusal::internal(&error)),
                 }
-                Err(error) => group.poison = Some(Refusal::internal(&error)),
             }
             group.schema = Some(schema);
         }
         for delta in applied.changes.iter() {
             // What is new has no number yet: there is nothing to look up.
             let is_new = delta.operation == Operation::Insert;
-            let find = || self.segment.find(delta.table, &delta.key);
+            let find = || self.segments.find(delta.table, &delta.key);
             let found = if is_new { None } else { find() };
             last = Some(group.records.len());
             group.change(delta, found.map(|located| located.birth), origin);
@@ -148,14 +152,20 @@ impl Pipeline {
         }
         Accepted { revision: group.newest, changes: applied.count, sets: applied.results }
     }
-}
 
-/// The table that a change of schema is about; 0 where there are several, or none.
-fn subject(schema: &SchemaDelta) -> u32 {
-    let dropped = schema.dropped.iter().map(|(table, _)| table);
-    let mut about = schema.created.iter().chain(&schema.reshaped).chain(dropped);
-    match (about.next(), about.next()) {
-        (Some(one), None) => *one,
-        _ => 0,
+    /// The table of a namespace that a change of schema is about; 0 where there are several, or none.
+    fn subject(&self, schema: &SchemaDelta, namespace: u16) -> u32 {
+        let (before, after) = (&self.catalogue, &schema.catalogue);
+        let is_its = |table: &&u32| {
+            let def = after.table_by_id(**table).or_else(|| before.table_by_id(**table));
+            def.and_then(|def| after.namespace_id(&def.namespace)) == Some(namespace)
+        };
+        let dropped = schema.dropped.iter().map(|(table, _)| table);
+        let all = schema.created.iter().chain(&schema.reshaped).chain(dropped);
+        let mut about = all.filter(is_its);
+        match (about.next(), about.next()) {
+            (Some(one), None) => *one,
+            _ => 0,
+        }
     }
 }

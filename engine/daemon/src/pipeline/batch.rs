@@ -6,6 +6,7 @@
 //! behind a slow request come those of other lanes, new ones included. With nothing to do it spins briefly, then sleeps until a doorbell, mail or the end of [`SLEEP`].
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
@@ -17,6 +18,7 @@ use super::Pipeline;
 use super::lanes::{MAIL_TOKEN, Raw};
 use super::mail::PipelineMail;
 use crate::apply::{Reject, WorkingCopy};
+use crate::rights::Rights;
 
 /// Most requests of one group.
 const REQUESTS: usize = 4_096;
@@ -56,7 +58,10 @@ pub(super) struct Taken {
     pub lane: u64,
     pub ticket: u64,
     pub uid: u32,
+    /// 0 where it is not known.
     pub pid: u32,
+    /// Of the lane.
+    pub rights: Arc<Rights>,
     /// What is asked, or why it cannot even be read.
     pub request: Result<Request, Reject>,
     /// It may change the schema, so it stands at the head of its group.
@@ -64,7 +69,7 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    fn decode(Raw { lane, uid, request: raw }: Raw) -> Self {
+    fn decode(Raw { lane, uid, pid, rights, request: raw }: Raw) -> Self {
         let request = if RequestKind(raw.kind) == RequestKind::REQUEST {
             archive::from_bytes::<Request>(&raw.payload)
                 .map_err(|e| Reject::new(RejectCode::Malformed, e.to_string()))
@@ -73,19 +78,19 @@ impl Taken {
             Err(Reject::new(RejectCode::Malformed, message))
         };
         let may_reshape = request.as_ref().is_ok_and(WorkingCopy::may_change_schema);
-        Self { lane, ticket: raw.ticket, uid, pid: plausible(raw.pid), request, may_reshape }
+        Self { lane, ticket: raw.ticket, uid, pid, rights, request, may_reshape }
+    }
+
+    /// It is refused, whatever it asks for.
+    pub fn deny(&mut self, why: &str) {
+        self.request = Err(Reject::new(RejectCode::Denied, why));
+        self.may_reshape = false;
     }
 }
 
 /// Puts what is not of `lane` first. Within each lane the order stays.
 pub(super) fn put_behind(lane: u64, requests: &mut VecDeque<Taken>) {
     requests.make_contiguous().sort_by_key(|taken| taken.lane == lane); // stable
-}
-
-/// A pid as the producer's record says it, 0 where no process can have it.
-fn plausible(pid: u32) -> u32 {
-    const PID_MAX: u32 = 1 << 22;
-    if pid < PID_MAX { pid } else { 0 }
 }
 
 impl Pipeline {
@@ -102,6 +107,9 @@ impl Pipeline {
             self.stash.expire();
             self.lanes.expire();
             self.attend_some();
+            if self.failure.is_some() {
+                return None;
+            }
             if self.stopping.is_some_and(|since| since.elapsed() > DRAIN) {
                 self.lanes.close();
             }
@@ -208,6 +216,7 @@ mod tests {
             ticket,
             uid: 0,
             pid: 0,
+            rights: Arc::default(),
             request: Err(Reject::new(RejectCode::Malformed, "")),
             may_reshape: false,
         };
@@ -216,10 +225,5 @@ mod tests {
         put_behind(7, &mut carry);
         let order: Vec<_> = carry.iter().map(|t| (t.lane, t.ticket)).collect();
         assert_eq!(order, [(8, 1), (9, 1), (8, 2), (7, 1), (7, 2), (7, 3)]);
-    }
-
-    #[test]
-    fn impossible_pids_are_dropped() {
-        assert_eq!((plausible(7), plausible(u32::MAX)), (7, 0));
     }
 }

@@ -1,5 +1,5 @@
-//! The pipeline's part of a check, between two groups: fix store and segment at one revision, then
-//! compare the working copy with the segment, one table at a time.
+//! The pipeline's part of a check, between two groups: fix store and segments at one revision, then
+//! compare the working copy with the segments, one table at a time.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -21,7 +21,7 @@ pub(super) struct Checking {
 }
 
 impl Pipeline {
-    /// Store and segment as they are now.
+    /// Store and segments as they are now.
     pub(super) fn begin_check(&mut self, mut reader: LogReader, to: Sender<Part>) {
         let reader = match reader.pin() {
             Ok(_) => Ok(reader),
@@ -29,8 +29,8 @@ impl Pipeline {
         };
         let (mut rows, mut images) = (HashMap::new(), HashMap::new());
         for def in &self.catalogue.tables {
-            rows.reserve(self.segment.rows(def.id) as usize);
-            self.segment.for_each(def.id, |row: &RowBuf| {
+            rows.reserve(self.segments.rows(def.id) as usize);
+            self.segments.for_each(def.id, |row: &RowBuf| {
                 let image = row.image();
                 rows.insert(row.birth(), Fingerprint::of(def.id, row.revision(), &image));
                 if !def.past_shapes.is_empty() {
@@ -64,13 +64,13 @@ impl Pipeline {
         let mut part = WorkingPart {
             table,
             rows: 0,
-            segment_rows: self.segment.rows(table),
+            segment_rows: self.segments.rows(table),
             differences: Vec::new(),
             error: None,
         };
         let mut seen = RowBuf::default();
         let read = self.working.for_each_row(table, |key, image| {
-            let what = if !self.segment.read(table, key, &mut seen) {
+            let what = if !self.segments.read(table, key, &mut seen) {
                 "in the working copy, not in shared memory"
             } else if seen.image() != *image {
                 "working copy and shared memory have different values"

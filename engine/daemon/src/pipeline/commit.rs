@@ -5,7 +5,8 @@ use shmirror_store::Group as StoreGroup;
 
 use super::Pipeline;
 use super::group::Group;
-use super::reserve::{Prepared, Reserved};
+use super::reserve::Prepared;
+use super::segments::Reserved;
 use crate::refusal::{Refusal, Refused};
 
 /// A group that is durable: no failure can take it back, and it must be published.
@@ -30,7 +31,7 @@ impl Pipeline {
             let kept = group.sequences.as_deref().map_or(Ok(()), |s| self.store.keep_sequences(s));
             if let Err(error) = kept {
                 tracing::error!(%error, revision = group.base, "keeping sequences failed");
-                self.give_back(reserved);
+                self.segments.give_back(reserved);
                 return Err(self.refuse(group, Refusal::store(&error)));
             }
             self.settle_working_copy();
@@ -47,7 +48,7 @@ impl Pipeline {
         });
         if let Err(error) = durable {
             tracing::error!(%error, first = group.base + 1, last = group.newest, "commit failed");
-            self.give_back(reserved);
+            self.segments.give_back(reserved);
             return Err(self.refuse(group, Refusal::store(&error)));
         }
         self.settle_working_copy();

@@ -5,21 +5,25 @@
 //! and revisions that earlier ones gave.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use shmirror_shm::image::Image;
 use shmirror_shm::key::Key;
-use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, RowRecord};
+use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, RowRecord, encode_schema};
 use shmirror_shm::request::ResultSet;
 use shmirror_shm::snapshot::RowChange;
 
 use crate::apply::{Reject, RowDelta, SchemaDelta, Sequences};
 use crate::refusal::Refusal;
+use crate::rights::Rights;
 
 /// What became of one request.
 pub(crate) struct Verdict {
     pub lane: u64,
     pub ticket: u64,
     pub uid: u32,
+    /// Of the lane that it came through.
+    pub rights: Arc<Rights>,
     pub outcome: Result<Accepted, Reject>,
 }
 
@@ -69,6 +73,7 @@ pub(super) struct Group {
     pub poison: Option<Refusal>,
     rows: Vec<Row>,
     index: HashMap<u32, HashMap<Key, usize>>,
+    touched: Vec<(u16, u32)>,
 }
 
 impl Group {
@@ -86,6 +91,7 @@ impl Group {
             poison: None,
             rows: Vec::new(),
             index: HashMap::new(),
+            touched: Vec::new(),
         }
     }
 
@@ -113,12 +119,15 @@ impl Group {
             }
         };
         let columns = usize::from(delta.columns);
+        if !self.index.contains_key(&delta.table) {
+            self.touched.push((delta.namespace, delta.table));
+        }
         let record = RowRecord {
             operation: delta.operation,
             table: (delta.table, delta.shape),
             birth,
             revision: origin.revision,
-            origin: *origin,
+            origin: RecordHeader { namespace: delta.namespace, ..*origin },
             changed: delta.changed.words(columns),
             key: delta.key_image.as_ref(),
             row: delta.image.as_ref().map(Image::as_ref),
@@ -142,6 +151,14 @@ impl Group {
                 self.rows.push(row);
             }
         }
+    }
+
+    /// Adds the record of a change of schema by a transaction of `origin`, in its namespace: `archive` is
+    /// of the catalogue's part there, `table` the one that it is about, or 0.
+    pub fn change_schema(&mut self, archive: &[u8], table: u32, origin: RecordHeader) {
+        // A new schema concerns everybody who may see it: table 0 stands for it.
+        self.touched.push((origin.namespace, 0));
+        encode_schema(archive, table, origin, &mut self.records);
     }
 
     /// Marks the record that begins at word `start` as its transaction's last.
@@ -168,11 +185,9 @@ impl Group {
             .collect()
     }
 
-    /// Ids of the tables whose rows changed.
-    pub fn tables(&self) -> Vec<u32> {
-        let mut ids: Vec<u32> = self.index.keys().copied().collect();
-        ids.sort_unstable();
-        ids
+    /// Namespaces and ids of the tables whose rows changed; table 0 stands for a namespace's schema.
+    pub fn touched(&self) -> &[(u16, u32)] {
+        &self.touched
     }
 
     /// Whether nothing of it has to be committed.

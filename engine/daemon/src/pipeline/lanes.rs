@@ -1,25 +1,29 @@
-//! The requests lanes of all producers: one for each owner, drained in fair shares.
+//! The requests lanes of all producers: one for each owner and what it may do, drained in fair shares.
 //!
 //! Flow: an attach makes or finds the owner's lane → requests are taken in turns → outcomes go back
 //! into the lane that a request came from. A lane whose records are malformed, or whose mutex is
 //! stuck, is retired at a definite cursor: everything up to it was taken and is answered, nothing
 //! behind it ever is. What was taken stays answerable until it is answered.
 //!
+//! A request may do what its lane may, whoever put it there: so a lane is retired once anybody who ever
+//! had it may no longer do all of that.
+//!
 //! A producer that maps a lane keeps its memory alive. So the ring of a retired lane is given back at
 //! once, its outcomes after [`KEEP`], and a uid gets new lanes no faster than its [`Allowance`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use serde_json::{Value as Json, json};
-use shmirror_shm::lane::{RawOutcome, RawRequest, RequestsConsumer};
+use shmirror_shm::lane::{RawOutcome, RawRequest, RequestHeader, RequestsConsumer};
 use shmirror_shm::limits;
 use shmirror_shm::wire::{Answer, RefuseCode};
 
-use crate::access::Peer;
+use super::producers::Producers;
+use crate::access::{Peer, Rules};
 use crate::exchange::Reply;
 use crate::logging::COMM;
 use crate::rights::Rights;
@@ -36,18 +40,41 @@ const AT_ONCE: u32 = limits::LANES as u32;
 /// Time after which it may have one more.
 const ONE_MORE: Duration = Duration::from_secs(1);
 
-/// Whose lane it is: processes of one uid in one PID namespace share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose lane it is: processes of one uid in one PID namespace that may do the same share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     uid: u32,
     pid_namespace: u64,
+    rights: Arc<Rights>,
+}
+
+impl Owner {
+    fn of(peer: &Peer, rights: &Rights) -> Self {
+        let rights = Arc::new(rights.clone());
+        Self { uid: peer.uid, pid_namespace: peer.pid_namespace, rights }
+    }
+
+    fn may_retire(&self, other: &Self) -> bool {
+        let Self { uid, pid_namespace, .. } = *other;
+        (self.uid, self.pid_namespace) == (uid, pid_namespace) && self.rights.covers(&other.rights)
+    }
+}
+
+/// Who asks for a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    pub peer: &'a Peer,
+    pub rights: &'a Rights,
+    /// The pid that it called itself in its greeting.
+    pub said: u32,
+    pub connection: u64,
 }
 
 struct Lane {
     id: u64,
     owner: Owner,
     consumer: RequestsConsumer,
-    connections: HashSet<u64>,
+    producers: Producers,
     /// Requests taken and not yet answered.
     unanswered: usize,
     retired: bool,
@@ -62,6 +89,10 @@ struct Lane {
 pub(super) struct Raw {
     pub lane: u64,
     pub uid: u32,
+    /// Who it was, as far as that is known; 0 where it is not.
+    pub pid: u32,
+    /// What it may do.
+    pub rights: Arc<Rights>,
     pub request: RawRequest,
 }
 
@@ -110,13 +141,13 @@ impl Lanes {
         }
     }
 
-    /// The lane of the peer, for `connection`; made if there is none.
-    pub fn attach(&mut self, peer: &Peer, _rights: &Rights, connection: u64) -> Reply {
+    /// The asker's lane; made if there is none.
+    pub(super) fn attach(&mut self, asker: Asker<'_>) -> Reply {
         if self.closed {
             let message = "the daemon is stopping".to_owned();
             return (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]);
         }
-        let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
+        let owner = Owner::of(asker.peer, asker.rights);
         let found = self.lanes.iter().position(|l| l.owner == owner && !l.retired);
         let index = match found.map_or_else(|| self.make(owner), Ok) {
             Ok(index) => index,
@@ -130,7 +161,7 @@ impl Lanes {
         })();
         let message = match descriptors {
             Ok((memory, Ok(bell))) => {
-                lane.connections.insert(connection);
+                lane.producers.attach(asker.connection, asker.peer, asker.said);
                 let bytes = lane.consumer.region().len();
                 return (Answer::Lane { lane: lane.id, bytes }, vec![memory, bell]);
             }
@@ -140,10 +171,11 @@ impl Lanes {
         (Answer::Refused { code: RefuseCode::Internal, message }, vec![])
     }
 
-    /// Retires the peer's lane `id`, if it is still its present one, and hands out a fresh one.
-    pub fn retire(&mut self, peer: &Peer, rights: &Rights, id: u64, connection: u64) -> Reply {
-        let owner = Owner { uid: peer.uid, pid_namespace: peer.pid_namespace };
-        let is_theirs = |l: &Lane| l.id == id && l.owner == owner && !l.retired;
+    /// Retires the asker's lane `id`, if it is still its present one, and hands out a fresh one.
+    pub(super) fn retire(&mut self, asker: Asker<'_>, id: u64) -> Reply {
+        let owner = Owner::of(asker.peer, asker.rights);
+        // Its rights may have grown since it got the lane.
+        let is_theirs = |l: &Lane| l.id == id && owner.may_retire(&l.owner) && !l.retired;
         if let Some(index) = self.lanes.iter().position(is_theirs) {
             // Not without another one to go on in.
             if let Err(answer) = self.check_allowance(owner.uid) {
@@ -152,7 +184,7 @@ impl Lanes {
             self.lanes[index].retire("a producer holds its mutex and does not go on", &self.epoll);
             self.drop_done();
         }
-        self.attach(peer, rights, connection)
+        self.attach(asker)
     }
 
     /// Whether a uid may have another lane now.
@@ -181,7 +213,7 @@ impl Lanes {
         if present(&self.lanes) >= limits::LANES {
             // The lane of an owner that has gone makes room.
             let idle = self.lanes.iter_mut().find(|l| {
-                !l.retired && l.connections.is_empty() && l.unanswered == 0 && !l.consumer.pending()
+                !l.retired && l.producers.is_empty() && l.unanswered == 0 && !l.consumer.pending()
             });
             let Some(idle) = idle else {
                 let message = format!("{} requests lanes are in use, the limit", limits::LANES);
@@ -202,9 +234,9 @@ impl Lanes {
         tracing::info!(target: COMM, lane = %Name(id), uid = owner.uid, "requests lane made");
         self.lanes.push(Lane {
             id,
+            producers: Producers::new(owner.uid),
             owner,
             consumer,
-            connections: HashSet::new(),
             unanswered: 0,
             retired: false,
             corrupt: false,
@@ -218,8 +250,26 @@ impl Lanes {
     /// A connection is gone.
     pub fn detached(&mut self, connection: u64) {
         for lane in &mut self.lanes {
-            lane.connections.remove(&connection);
+            // A ring has no more requests than headers.
+            let header = size_of::<RequestHeader>() as u64;
+            let most = lane.consumer.region().len() / header;
+            lane.producers.detach(connection, lane.consumer.taken() + most);
+            lane.settle_producers();
         }
+    }
+
+    /// Other rules hold: retires the lanes of which somebody may no longer do what the lane may; their
+    /// ids.
+    pub fn enforce(&mut self, rules: &Rules) -> Vec<u64> {
+        let mut ended = Vec::new();
+        for lane in &mut self.lanes {
+            if !lane.producers.are_covered(rules, &lane.owner.rights) {
+                ended.push(lane.id);
+                lane.retire("somebody who has it may no longer do what it may", &self.epoll);
+            }
+        }
+        self.drop_done();
+        ended
     }
 
     /// Takes a share of each lane of which nothing is under way: what it has need not wait for what
@@ -323,8 +373,14 @@ impl Lanes {
         }
     }
 
-    /// For the status.
-    pub fn status(&self) -> Json {
+    /// For the status: all of them, or only those of a uid that may do no more than `rights` say.
+    pub fn status(&self, only: Option<(u32, &Rights)>) -> Json {
+        let is_shown = |l: &&Lane| {
+            let its = |(uid, rights): (u32, &Rights)| {
+                l.owner.uid == uid && rights.covers(&l.owner.rights)
+            };
+            !l.retired && only.is_none_or(its)
+        };
         let lane = |l: &Lane| {
             json!({
                 "id": Name(l.id).to_string(),
@@ -333,10 +389,10 @@ impl Lanes {
                 "committed": l.committed,
                 "rejected": l.rejected,
                 "pending": l.unanswered > 0 || l.consumer.pending(),
-                "producers": l.connections.len(),
+                "producers": l.producers.len(),
             })
         };
-        self.lanes.iter().filter(|l| !l.retired).map(lane).collect()
+        self.lanes.iter().filter(is_shown).map(lane).collect()
     }
 }
 
@@ -354,7 +410,13 @@ impl Lane {
                 Ok(Some(request)) => {
                     count += 1;
                     bytes += request.payload.len();
-                    out.extend([Raw { lane: self.id, uid: self.owner.uid, request }]);
+                    out.extend([Raw {
+                        lane: self.id,
+                        uid: self.owner.uid,
+                        pid: self.producers.pid_of(request.pid),
+                        rights: Arc::clone(&self.owner.rights),
+                        request,
+                    }]);
                 }
                 Ok(None) => break,
                 Err(corrupt) => {
@@ -365,7 +427,14 @@ impl Lane {
         }
         self.taken += count as u64;
         self.unanswered += count;
+        self.settle_producers();
         (count, bytes)
+    }
+
+    /// Forgets who has gone and of whom nothing is left in the lane.
+    fn settle_producers(&mut self) {
+        let all = self.producers.has_gone() && !self.consumer.pending();
+        self.producers.taken(self.consumer.taken(), all);
     }
 
     fn retire(&mut self, why: &str, epoll: &OwnedFd) {
@@ -411,6 +480,18 @@ mod tests {
         Peer { pid: 1, uid, groups: [].into(), pid_namespace: 1 }
     }
 
+    fn asker<'a>(peer: &'a Peer, rights: &'a Rights, connection: u64) -> Asker<'a> {
+        Asker { peer, rights, said: peer.pid, connection }
+    }
+
+    fn attach(lanes: &mut Lanes, peer: &Peer, connection: u64) -> Reply {
+        lanes.attach(asker(peer, &Rights::all(), connection))
+    }
+
+    fn retire(lanes: &mut Lanes, peer: &Peer, id: u64, connection: u64) -> Reply {
+        lanes.retire(asker(peer, &Rights::all(), connection), id)
+    }
+
     fn id_of(reply: &Reply) -> Option<u64> {
         match reply.0 {
             Answer::Lane { lane, .. } => Some(lane),
@@ -433,13 +514,13 @@ mod tests {
     #[test]
     fn who_has_lanes_retired_again_and_again_gets_no_more_and_keeps_little() {
         let mut lanes = lanes();
-        let mut reply = lanes.attach(&peer(1), &Rights::all(), 1);
+        let mut reply = attach(&mut lanes, &peer(1), 1);
         let (mut kept, mut made) = (Vec::new(), 0);
         let refused = loop {
             let Some(id) = id_of(&reply) else { break reply.0 };
             made += 1;
             kept.append(&mut reply.1);
-            reply = lanes.retire(&peer(1), &Rights::all(), id, 1);
+            reply = retire(&mut lanes, &peer(1), id, 1);
         };
         assert!(matches!(refused, Answer::Refused { code: RefuseCode::Limit, .. }), "{refused:?}");
         // Some more may have come meanwhile.
@@ -460,47 +541,40 @@ mod tests {
         let most = u64::from(made) * header + table + ring;
         assert!(held(&kept) <= most, "{} of {most}", held(&kept));
         // Others are not concerned, and after a while nor is who did it.
-        assert!(id_of(&lanes.attach(&peer(2), &Rights::all(), 2)).is_some());
+        assert!(id_of(&attach(&mut lanes, &peer(2), 2)).is_some());
         lanes.allowances.values_mut().for_each(|a| a.since -= ONE_MORE * 2);
         let id = lanes.lanes[0].id;
-        assert!(
-            id_of(&lanes.retire(&peer(1), &Rights::all(), id, 1)).is_some_and(|fresh| fresh != id)
-        );
+        assert!(id_of(&retire(&mut lanes, &peer(1), id, 1)).is_some_and(|fresh| fresh != id));
     }
 
     #[test]
     fn a_lane_for_each_owner_up_to_the_limit() {
         let mut lanes = lanes();
-        let first = id_of(&lanes.attach(&peer(0), &Rights::all(), 0)).unwrap();
-        assert_eq!(id_of(&lanes.attach(&peer(0), &Rights::all(), 1)), Some(first));
+        let first = id_of(&attach(&mut lanes, &peer(0), 0)).unwrap();
+        assert_eq!(id_of(&attach(&mut lanes, &peer(0), 1)), Some(first));
         let other_namespace = Peer { pid_namespace: 2, ..peer(0) };
-        let second = id_of(&lanes.attach(&other_namespace, &Rights::all(), 2)).unwrap();
+        let second = id_of(&attach(&mut lanes, &other_namespace, 2)).unwrap();
         assert_ne!(second, first);
         for uid in 1..limits::LANES as u32 - 1 {
-            assert!(
-                id_of(&lanes.attach(&peer(uid), &Rights::all(), 10 + u64::from(uid))).is_some()
-            );
+            assert!(id_of(&attach(&mut lanes, &peer(uid), 10 + u64::from(uid))).is_some());
         }
-        let refused = lanes.attach(&peer(9_999), &Rights::all(), 999);
+        let refused = attach(&mut lanes, &peer(9_999), 999);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
         // The lane of an owner that is gone makes room; that of one who is there never does.
         lanes.detached(2);
-        assert!(id_of(&lanes.attach(&peer(9_999), &Rights::all(), 999)).is_some());
-        assert_eq!(id_of(&lanes.attach(&peer(0), &Rights::all(), 3)), Some(first));
-        let refused = lanes.attach(&peer(10_000), &Rights::all(), 1_000);
+        assert!(id_of(&attach(&mut lanes, &peer(9_999), 999)).is_some());
+        assert_eq!(id_of(&attach(&mut lanes, &peer(0), 3)), Some(first));
+        let refused = attach(&mut lanes, &peer(10_000), 1_000);
         assert!(matches!(refused.0, Answer::Refused { code: RefuseCode::Limit, .. }));
     }
 
     #[test]
     fn once_closed_there_are_no_lanes() {
         let mut lanes = lanes();
-        let id = id_of(&lanes.attach(&peer(0), &Rights::all(), 0)).unwrap();
+        let id = id_of(&attach(&mut lanes, &peer(0), 0)).unwrap();
         lanes.close();
         assert!(!lanes.is_live(id));
-        for reply in [
-            lanes.attach(&peer(0), &Rights::all(), 0),
-            lanes.retire(&peer(0), &Rights::all(), id, 0),
-        ] {
+        for reply in [attach(&mut lanes, &peer(0), 0), retire(&mut lanes, &peer(0), id, 0)] {
             assert!(matches!(reply.0, Answer::Refused { code: RefuseCode::Stopping, .. }));
         }
     }
@@ -508,11 +582,11 @@ mod tests {
     #[test]
     fn nobody_retires_the_lane_of_another() {
         let mut lanes = lanes();
-        let mine = id_of(&lanes.attach(&peer(1), &Rights::all(), 1)).unwrap();
-        let theirs = id_of(&lanes.retire(&peer(2), &Rights::all(), mine, 2)).unwrap();
+        let mine = id_of(&attach(&mut lanes, &peer(1), 1)).unwrap();
+        let theirs = id_of(&retire(&mut lanes, &peer(2), mine, 2)).unwrap();
         assert_ne!(theirs, mine);
         assert!(lanes.is_live(mine));
-        let fresh = id_of(&lanes.retire(&peer(1), &Rights::all(), mine, 1)).unwrap();
+        let fresh = id_of(&retire(&mut lanes, &peer(1), mine, 1)).unwrap();
         assert!(fresh != mine && !lanes.is_live(mine));
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum PipelineMail {
         peer: Peer,
         /// What they may do.
         rights: Rights,
+        /// The pid that the producer called itself in its greeting.
+        said: u32,
         /// Where the descriptors go.
         to: ReplyTo,
     },
@@ -30,6 +32,8 @@ pub(crate) enum PipelineMail {
         peer: Peer,
         /// What they may do.
         rights: Rights,
+        /// The pid that the producer called itself in its greeting.
+        said: u32,
         /// The lane's id.
         lane: u64,
         /// Where the descriptors of the fresh lane go.
@@ -48,6 +52,8 @@ pub(crate) enum PipelineMail {
     Result {
         /// Who asks.
         uid: u32,
+        /// What they may do.
+        rights: Rights,
         /// The lane's id.
         lane: u64,
         /// The ticket.

@@ -8,6 +8,9 @@
 //! token. So a row that is not durable cannot be published, and an outcome cannot be told before
 //! its rows are visible: neither compiles. A group that cannot be reserved or committed is taken
 //! back from the working copy and refused as a whole; nothing of it was seen.
+//!
+//! What is published is a segment and an events lane for each namespace, all at one revision
+//! ([`segments`]).
 
 mod acknowledge;
 mod announce;
@@ -21,11 +24,14 @@ mod generation;
 mod group;
 mod lanes;
 pub(crate) mod mail;
+mod producers;
 mod publish;
 mod questions;
 mod remake;
 mod reserve;
 mod rotating;
+mod ruling;
+pub(crate) mod segments;
 mod stash;
 mod status;
 
@@ -35,10 +41,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::epoll;
-use shmirror_shm::Region;
 use shmirror_shm::catalogue::Catalogue;
-use shmirror_shm::lane::{EventsReader, EventsWriter};
-use shmirror_shm::snapshot::SegmentWriter;
 use shmirror_store::Store;
 
 use self::background::Background;
@@ -49,9 +52,9 @@ use self::group::Group;
 use self::lanes::{Lanes, MAIL_TOKEN};
 use self::mail::PipelineMail;
 use self::rotating::Rotating;
+use self::segments::Segments;
 use self::stash::Stash;
 use crate::apply::WorkingCopy;
-use crate::clock;
 use crate::error::DaemonError;
 use crate::exchange::{ControlMail, Mailbox, Post};
 use crate::instance::Instance;
@@ -62,8 +65,9 @@ use crate::refusal::{Refusal, Refused};
 pub(crate) struct Foundation {
     pub store: Store,
     pub working: WorkingCopy,
-    pub segment: SegmentWriter,
-    pub events: EventsWriter,
+    pub segments: Segments,
+    /// Of the segments.
+    pub generation: u64,
     pub catalogue: Arc<Catalogue>,
     pub newest_revision: u64,
     pub next_birth: u64,
@@ -75,10 +79,7 @@ pub(crate) struct Pipeline {
     readers: Arc<Readers>,
     store: Store,
     working: WorkingCopy,
-    segment: SegmentWriter,
-    events: EventsWriter,
-    /// The lane as its readers see it.
-    events_view: EventsReader,
+    segments: Segments,
     lanes: Lanes,
     bells: Bells,
     stash: Stash,
@@ -121,21 +122,16 @@ impl Pipeline {
         epoll::add(&epoll, mailbox.as_fd(), data, epoll::EventFlags::IN)
             .map_err(DaemonError::system("watch the pipeline's mail"))?;
         let epoll = Arc::new(epoll);
-        let Foundation { store, working, segment, events, catalogue, newest_revision, next_birth } =
+        let Foundation { store, working, segments, catalogue, newest_revision, next_birth, .. } =
             foundation;
-        segment.set_heartbeat(clock::monotonic_ns());
-        let events_memory = events.region().read_only_descriptor()?;
-        let events_memory = Region::map_read_only(events_memory, events.region().len())?;
-        let events_view = EventsReader::open(Arc::new(events_memory))?;
+        segments.beat();
         Ok(Self {
             lanes: Lanes::new(instance.config.lanes.requests_bytes, Arc::clone(&epoll)),
             instance,
             readers,
             store,
             working,
-            segment,
-            events,
-            events_view,
+            segments,
             bells: Bells::default(),
             stash: Stash::default(),
             background: Background::default(),
@@ -192,7 +188,7 @@ impl Pipeline {
     /// Everything accepted is answered: the last beat, and the store is closed.
     fn finish(mut self) -> Result<(), DaemonError> {
         self.lanes.close();
-        self.segment.set_heartbeat(clock::monotonic_ns());
+        self.segments.beat();
         let revision = self.newest_revision;
         self.readers.close();
         self.store.close()?;

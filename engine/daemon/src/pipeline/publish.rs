@@ -1,6 +1,6 @@
-//! Stage 5, publish: what a [`Committed`] group changed becomes visible in the segment, all of it
-//! with one step of the revision; a [`Published`] group comes out. Nothing here can fail: the
-//! memory was taken before the commit.
+//! Stage 5, publish: what a [`Committed`] group changed becomes visible, in each segment all of it with
+//! one step of the revision; a [`Published`] group comes out. Nothing here can fail: the memory was
+//! taken before the commit.
 
 use super::Pipeline;
 use super::commit::Committed;
@@ -23,11 +23,11 @@ impl Pipeline {
     pub(super) fn publish(&mut self, committed: Committed) -> Published {
         let (group, reserved) = committed.into_parts();
         if group.is_unchanged() {
-            self.segment.abandon(reserved.rows);
+            self.segments.give_back(reserved);
             return Published { group };
         }
-        // Storage that a new catalogue does not list any more is retired in the same step.
-        self.segment.publish_all(reserved.rows, reserved.catalogue, group.newest);
+        let catalogue = group.schema.as_ref().map(|schema| &*schema.catalogue);
+        self.segments.publish(reserved, catalogue, group.newest);
         if let Some(schema) = &group.schema {
             self.catalogue = schema.catalogue.clone();
         }

@@ -1,30 +1,38 @@
 //! Answers to the control thread's mail, between two groups.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::wire::{Answer, RefuseCode};
 
 use super::Pipeline;
+use super::lanes::Asker;
 use super::mail::PipelineMail;
 use crate::exchange::{ControlMail, Reply, ReplyTo};
 use crate::memfd::SealedFile;
 use crate::query::Copies;
+use crate::rights::Rights;
 
 impl Pipeline {
     /// One piece of mail.
     pub(super) fn attend(&mut self, mail: PipelineMail) {
         match mail {
-            PipelineMail::Lane { peer, rights, to } => {
-                let reply = self.lanes.attach(&peer, &rights, to.connection);
+            PipelineMail::Lane { peer, rights, said, to } => {
+                let (peer, rights) = (&peer, &rights);
+                let asker = Asker { peer, rights, said, connection: to.connection };
+                let reply = self.lanes.attach(asker);
                 self.reply(to, reply);
             }
-            PipelineMail::RetireLane { peer, rights, lane, to } => {
-                let reply = self.lanes.retire(&peer, &rights, lane, to.connection);
+            PipelineMail::RetireLane { peer, rights, said, lane, to } => {
+                let (peer, rights) = (&peer, &rights);
+                let asker = Asker { peer, rights, said, connection: to.connection };
+                let reply = self.lanes.retire(asker, lane);
                 self.reply(to, reply);
             }
             PipelineMail::Settled { lane, ticket, to } => self.settled(lane, ticket, to),
-            PipelineMail::Result { uid, lane, ticket, to } => {
-                let answer = self.stash.take((lane, ticket), uid);
+            PipelineMail::Result { uid, rights, lane, ticket, to } => {
+                let answer = self.stash.take((lane, ticket), uid, &rights);
                 if matches!(answer, Answer::Rows { .. }) {
                     // To be packed by a worker: there may be many.
                     self.control.send(ControlMail::Work(to, Box::new(|| (answer, vec![]))));
@@ -32,8 +40,8 @@ impl Pipeline {
                     self.reply(to, (answer, vec![]));
                 }
             }
-            PipelineMail::Notify { tables, to, .. } => {
-                let reply = match self.bells.add(to.connection, tables) {
+            PipelineMail::Notify { tables, rights, to } => {
+                let reply = match self.bells.add(to.connection, tables, rights) {
                     Ok(end) => (Answer::Done, vec![end]),
                     Err(error) => {
                         let message = format!("no pipe for a bell: {error}");
@@ -50,16 +58,16 @@ impl Pipeline {
                 let message = "the daemon is stopping".to_owned();
                 self.reply(to, (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]));
             }
-            PipelineMail::TableCopy { table, to, .. } => {
-                let reply = self.copy_table(table);
+            PipelineMail::TableCopy { table, rights, to } => {
+                let reply = self.copy_table(table, &rights);
                 self.reply(to, reply);
             }
-            PipelineMail::Copies { tables, to, .. } => {
+            PipelineMail::Copies { tables, rights, to } => {
                 // A query that has given up takes nothing more.
-                let _ = to.send(self.copies(&tables));
+                let _ = to.send(self.copies(&tables, &rights));
             }
-            PipelineMail::Status { to, .. } => {
-                let status = self.status();
+            PipelineMail::Status { uid, rights, to } => {
+                let status = self.status(uid, &rights);
                 self.control.send(ControlMail::Status(to, status));
             }
             PipelineMail::RotateKey { to, .. } if self.stopping.is_some() => {
@@ -75,7 +83,15 @@ impl Pipeline {
                 self.bells.remove(connection);
                 self.lanes.detached(connection);
             }
-            PipelineMail::Namespaces { .. } | PipelineMail::Rules { .. } => {}
+            PipelineMail::Namespaces { names, done } => {
+                // Who does not wait for it any more learns nothing.
+                let _ = done.send(self.add_namespaces(&names));
+            }
+            PipelineMail::Rules { rules, withdrawn, done } => {
+                if self.enforce(&rules, &withdrawn) {
+                    let _ = done.send(());
+                }
+            }
             // Taken out when it came.
             PipelineMail::Stop => {}
         }
@@ -93,7 +109,7 @@ impl Pipeline {
             let code = RefuseCode::Malformed;
             return self.reply(to, (Answer::Refused { code, message }, vec![]));
         }
-        let readers = std::sync::Arc::clone(&self.readers);
+        let readers = Arc::clone(&self.readers);
         let job = move || {
             let answer = readers.with(|reader| match reader.settled(lane, ticket) {
                 Ok(found) => Answer::Settled(found),
@@ -106,32 +122,31 @@ impl Pipeline {
         self.control.send(ControlMail::Work(to, Box::new(job)));
     }
 
-    /// Copies of tables as of the newest revision; one that is gone is left out.
-    fn copies(&self, tables: &[u32]) -> Copies {
-        let mut copies = Copies {
-            revision: self.newest_revision,
-            catalogue: self.catalogue.clone(),
-            tables: HashMap::new(),
-        };
-        for def in &self.catalogue.tables {
+    /// Copies of tables that `rights` let see, as of the newest revision; one that is gone is left out.
+    fn copies(&self, tables: &[u32], rights: &Rights) -> Copies {
+        let catalogue = Arc::new(visible(&self.catalogue, rights));
+        let mut found = HashMap::new();
+        for def in &catalogue.tables {
             let mut bytes = Vec::new();
             if (tables.is_empty() || tables.contains(&def.id))
-                && self.segment.copy_table(def.id, &mut bytes).is_ok()
+                && self.segments.copy_table(def.id, &mut bytes).is_ok()
             {
-                copies.tables.insert(def.id, bytes);
+                found.insert(def.id, bytes);
             }
         }
-        copies
+        Copies { revision: self.newest_revision, catalogue, tables: found }
     }
 
-    /// A copy of a table as of the newest revision, which no commit can move on meanwhile.
-    fn copy_table(&self, table: u32) -> Reply {
-        let Some(def) = self.catalogue.table_by_id(table) else {
+    /// A copy of a table as of the newest revision, which no commit can move on meanwhile. One that
+    /// `rights` do not let see is not there.
+    fn copy_table(&self, table: u32, rights: &Rights) -> Reply {
+        let is_seen = |def: &&TableDef| sees(&self.catalogue, rights, &def.namespace);
+        let Some(def) = self.catalogue.table_by_id(table).filter(is_seen) else {
             let message = format!("there is no table with id {table}");
             return (Answer::Refused { code: RefuseCode::UnknownTable, message }, vec![]);
         };
         let mut bytes = Vec::new();
-        let copied = self.segment.copy_table(def.id, &mut bytes).map_err(|e| e.to_string());
+        let copied = self.segments.copy_table(def.id, &mut bytes).map_err(|e| e.to_string());
         let revision = self.newest_revision;
         let copied = copied.and_then(|rows| {
             let mut file = SealedFile::create("shmirror-table").map_err(|e| e.to_string())?;
@@ -145,5 +160,23 @@ impl Pipeline {
                 (Answer::Refused { code: RefuseCode::Internal, message }, vec![])
             }
         }
+    }
+}
+
+/// Whether `rights` let see what is in the namespace of this name.
+pub(super) fn sees(catalogue: &Catalogue, rights: &Rights, namespace: &str) -> bool {
+    catalogue.namespace_id(namespace).is_some_and(|id| rights.may_read(id))
+}
+
+/// Of the catalogue, the parts that `rights` let see.
+fn visible(catalogue: &Catalogue, rights: &Rights) -> Catalogue {
+    let sees = |namespace: &str| sees(catalogue, rights, namespace);
+    Catalogue {
+        schema_version: catalogue.schema_version,
+        next_table_id: 0,
+        next_namespace_id: 0,
+        namespaces: catalogue.namespaces.iter().filter(|n| sees(&n.name)).cloned().collect(),
+        tables: catalogue.tables.iter().filter(|t| sees(&t.namespace)).cloned().collect(),
+        objects: catalogue.objects.iter().filter(|o| sees(&o.namespace)).cloned().collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! A working copy that failed is made anew from the segment, which has every committed row.
+//! A working copy that failed is made anew from the segments, which have every committed row.
 
 use super::Pipeline;
 use crate::apply::{ApplyError, WorkingCopy};
@@ -11,7 +11,7 @@ impl Pipeline {
         let mut working = WorkingCopy::new(&self.catalogue)?;
         for def in &self.catalogue.tables {
             let mut loaded: Result<(), ApplyError> = Ok(());
-            self.segment.for_each(def.id, |row| {
+            self.segments.for_each(def.id, |row| {
                 if loaded.is_ok() {
                     loaded = working.load_row(def.id, def.shape, &row.image());
                 }

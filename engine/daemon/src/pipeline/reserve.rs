@@ -1,18 +1,20 @@
 //! Stage 3, reserve: all memory that publishing an [`Applied`] group will need is taken from the
-//! segment, and filled aside; a [`Prepared`] group comes out. After this, only the store can fail.
+//! segments of all namespaces, and filled aside; a [`Prepared`] group comes out. After this, only the
+//! store can fail.
 //!
 //! A segment whose reserve is used up is followed by the next generation, with a larger one.
 
 use shmirror_shm::catalogue::Catalogue;
-use shmirror_shm::snapshot::{self, PreparedCatalogue, RowChange, SegmentError};
+use shmirror_shm::snapshot::{RowChange, SegmentError};
 
 use super::Pipeline;
 use super::apply::Applied;
 use super::group::Group;
-use crate::apply::{ApplyError, SchemaDelta};
+use super::segments::{Reserved, Short};
+use crate::apply::ApplyError;
 use crate::error::DaemonError;
 use crate::refusal::{Refusal, Refused};
-use crate::room::{may_be_short, with_room};
+use crate::room::DOUBLINGS;
 
 /// A group that can be published as soon as it is durable.
 pub(super) struct Prepared {
@@ -25,16 +27,6 @@ impl Prepared {
     pub fn into_parts(self) -> (Group, Reserved) {
         (self.group, self.reserved)
     }
-}
-
-/// Memory taken for a group.
-pub(super) struct Reserved {
-    /// Its rows.
-    pub rows: snapshot::Prepared,
-    /// The catalogue, where it changes.
-    pub catalogue: Option<PreparedCatalogue>,
-    /// Storage made for tables, by id and shape.
-    made: Vec<(u32, u32)>,
 }
 
 impl Pipeline {
@@ -50,38 +42,31 @@ impl Pipeline {
         }
     }
 
-    /// Lets go of what was taken.
-    pub(super) fn give_back(&mut self, reserved: Reserved) {
-        self.segment.abandon(reserved.rows);
-        if let Some(catalogue) = reserved.catalogue {
-            self.segment.abandon_catalogue(catalogue);
-        }
-        for (table, shape) in reserved.made {
-            self.segment.drop_table(table, shape);
-        }
-    }
-
     fn take_all(&mut self, group: &mut Group) -> Result<Reserved, Refusal> {
         let changes = self.changes_of(group)?;
-        // A copy is made only where a second try may be needed.
-        let spare = may_be_short(&self.segment, &changes).then(|| changes.clone());
         let schema = group.schema.as_ref();
-        let taken = match (self.take(changes, schema), spare) {
-            (Err(SegmentError::Full { needed, .. }), Some(spare)) => {
-                self.next_generation(needed).and_then(|()| {
-                    let take = |pipeline: &mut Self| pipeline.take(spare.clone(), schema);
-                    with_room(self, take, Self::next_generation)
-                })
+        if let Some(schema) = schema {
+            self.segments.learn(&schema.catalogue);
+        }
+        let changes = self.segments.sort(changes).map_err(|e| Refusal::internal(&e))?;
+        // A copy is made only where a second try may be needed.
+        let spare = self.segments.may_be_short(&changes).then(|| changes.clone());
+        let mut taken = self.segments.take(changes, schema);
+        if let Some(spare) = spare {
+            // Each part may need room, and more than once.
+            for _ in 0..DOUBLINGS * self.segments.parts().len() {
+                let Err(Short { namespace, error: SegmentError::Full { needed, .. } }) = taken
+                else {
+                    break;
+                };
+                self.next_generation(namespace, needed).map_err(|error| short_of(&error))?;
+                taken = self.segments.take(spare.clone(), schema);
             }
-            (taken, _) => taken.map_err(DaemonError::from),
-        };
-        taken.map_err(|error| {
-            tracing::error!(%error, "no memory for a group");
-            Refusal::memory(&error)
-        })
+        }
+        taken.map_err(|short| short_of(&DaemonError::from(short.error)))
     }
 
-    /// The rows that the segment is to get. A reshaped table gets all of its rows anew.
+    /// The rows that the segments are to get. A reshaped table gets all of its rows anew.
     fn changes_of(&self, group: &mut Group) -> Result<Vec<RowChange>, Refusal> {
         let Some(schema) = &group.schema else { return Ok(group.take_rows(&[])) };
         let mut anew = Vec::new();
@@ -105,7 +90,7 @@ impl Pipeline {
         let shape = catalogue.table_by_id(table).map_or(0, |def| def.shape);
         let mut strange = false;
         self.working.for_each_row(table, |key, image| {
-            let published = || self.segment.find(table, key).map(|l| (l.birth, l.revision));
+            let published = || self.segments.find(table, key).map(|l| (l.birth, l.revision));
             let identity = group.identity_of(table, key).unwrap_or_else(published);
             let Some((birth, revision)) = identity else {
                 strange = true;
@@ -119,43 +104,9 @@ impl Pipeline {
         }
         Ok(())
     }
+}
 
-    /// Takes memory for `changes` and the new schema, or nothing.
-    fn take(
-        &mut self,
-        changes: Vec<RowChange>,
-        schema: Option<&SchemaDelta>,
-    ) -> Result<Reserved, SegmentError> {
-        let mut reserved =
-            Reserved { rows: snapshot::Prepared::default(), catalogue: None, made: Vec::new() };
-        match self.take_into(&mut reserved, changes, schema) {
-            Ok(()) => Ok(reserved),
-            Err(error) => {
-                self.give_back(reserved);
-                Err(error)
-            }
-        }
-    }
-
-    fn take_into(
-        &mut self,
-        reserved: &mut Reserved,
-        changes: Vec<RowChange>,
-        schema: Option<&SchemaDelta>,
-    ) -> Result<(), SegmentError> {
-        if let Some(schema) = schema {
-            for def in &schema.catalogue.tables {
-                if schema.created.contains(&def.id) || schema.reshaped.contains(&def.id) {
-                    let rows = self.segment.rows(def.id) as usize;
-                    self.segment.create_table(def, rows)?;
-                    reserved.made.push((def.id, def.shape));
-                }
-            }
-        }
-        reserved.rows = self.segment.prepare(changes)?;
-        if let Some(schema) = schema {
-            reserved.catalogue = Some(self.segment.prepare_catalogue(&schema.catalogue)?);
-        }
-        Ok(())
-    }
+fn short_of(error: &DaemonError) -> Refusal {
+    tracing::error!(%error, "no memory for a group");
+    Refusal::memory(error)
 }
