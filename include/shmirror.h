@@ -65,6 +65,7 @@
  * configuration says of this process's user and groups. What may not be read is not there:
  * SHMIRROR_UNKNOWN_TABLE, whether there is such a table or not. What may be read and not written says
  * SHMIRROR_DENIED to who writes it; so does attaching, where there is nothing that may be read.
+ * shmirror_mirror_namespaces() lists what there is.
  *
  *
  * Statuses
@@ -1031,8 +1032,8 @@ shmirror_status shmirror_catalogue_tables(const shmirror_catalogue *catalogue, s
 
 /**
  * The name of the table at `index`, with its namespace before it as in "plant.pid", unless that is
- * `main`. They stand by namespaces, in each in the order of their creation. Lives as long as the
- * catalogue. SHMIRROR_BAD_ARGUMENT: there are not so many.
+ * `main`; in the order of their creation. Lives as long as the catalogue. SHMIRROR_BAD_ARGUMENT: there
+ * are not so many.
  */
 shmirror_status shmirror_catalogue_table_name(const shmirror_catalogue *catalogue,
                                               size_t index,
@@ -1427,6 +1428,15 @@ shmirror_status shmirror_mirror_instance_id(const shmirror_mirror *mirror, uint8
 shmirror_status shmirror_mirror_wait_revision(const shmirror_mirror *mirror,
                                               uint64_t revision,
                                               uint64_t timeout_ns);
+
+/**
+ * The namespaces that this process may see now, by rising number: a result of one set, whose columns are
+ * `id`, `name` and `writable` (whether this process may write too: 0 or 1). The daemon is asked; while it is
+ * away, they are those that it named last. Close the result with shmirror_result_close().
+ * SHMIRROR_DENIED: there are none any more.
+ */
+shmirror_status shmirror_mirror_namespaces(const shmirror_mirror *mirror,
+                                           shmirror_result **out);
 
 /**
  * The state of the instance as its daemon sees it: a JSON object, as `shmirror status --json` prints

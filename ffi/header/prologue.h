@@ -65,6 +65,7 @@
  * configuration says of this process's user and groups. What may not be read is not there:
  * SHMIRROR_UNKNOWN_TABLE, whether there is such a table or not. What may be read and not written says
  * SHMIRROR_DENIED to who writes it; so does attaching, where there is nothing that may be read.
+ * shmirror_mirror_namespaces() lists what there is.
  *
  *
  * Statuses

@@ -128,8 +128,8 @@ pub unsafe extern "C" fn shmirror_catalogue_tables(
 }
 
 /// The name of the table at `index`, with its namespace before it as in "plant.pid", unless that is
-/// `main`. They stand by namespaces, in each in the order of their creation. Lives as long as the
-/// catalogue. SHMIRROR_BAD_ARGUMENT: there are not so many.
+/// `main`; in the order of their creation. Lives as long as the catalogue. SHMIRROR_BAD_ARGUMENT: there
+/// are not so many.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmirror_catalogue_table_name(
     catalogue: *const shmirror_catalogue,

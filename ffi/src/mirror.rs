@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::path::Path;
 
-use shmirror::Mirror;
+use shmirror::{Mirror, ResultSet};
 
 use crate::argument;
 use crate::call::call;
@@ -121,6 +121,31 @@ pub unsafe extern "C" fn shmirror_mirror_wait_revision(
     call(|| unsafe {
         let mirror = &handle::get(mirror)?.mirror;
         Ok(mirror.wait_revision(revision, argument::timeout(timeout_ns))?)
+    })
+}
+
+/// The namespaces that this process may see now, by rising number: a result of one set, whose columns are
+/// `id`, `name` and `writable` (whether this process may write too: 0 or 1). The daemon is asked; while it is
+/// away, they are those that it named last. Close the result with shmirror_result_close().
+/// SHMIRROR_DENIED: there are none any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmirror_mirror_namespaces(
+    mirror: *const shmirror_mirror,
+    out: *mut *mut shmirror_result,
+) -> shmirror_status {
+    // SAFETY: as the prologue says of handles and out parameters.
+    call(|| unsafe {
+        argument::no_handle(out, "out")?;
+        let mirror = &handle::get(mirror)?.mirror;
+        let rows = mirror.namespaces()?.into_iter().map(|seen| {
+            vec![i64::from(seen.id).into(), seen.name.into(), i64::from(seen.writable).into()]
+        });
+        let set = ResultSet {
+            columns: ["id", "name", "writable"].map(str::to_owned).into(),
+            rows: rows.collect(),
+        };
+        let found = shmirror_result::new(mirror.revision(), vec![set]);
+        argument::write(out, handle::make(found)?, "out")
     })
 }
 

@@ -64,6 +64,15 @@ public:
         return try_wait_revision(which, time).value();
     }
 
+    /// The namespaces that this process may see: columns id, name, writable.
+    /// SHMIRROR_DENIED.
+    result<query_result> try_namespaces() const noexcept
+    {
+        return detail::opened<query_result>(
+            [this](auto *out) { return shmirror_mirror_namespaces(native(), out); });
+    }
+    query_result namespaces() const { return try_namespaces().value(); }
+
     /// The daemon's status as JSON.
     result<std::string> try_status() const
     {
