@@ -1,5 +1,6 @@
 //! The daemon's JSON answers (status, check, backup) for people: sections, and a table where there
-//! is a list of objects. It knows no field by name, so that it shows whatever the daemon tells.
+//! is a list of objects, without what is nested in those. It knows no field by name, so that it shows
+//! whatever the daemon tells.
 
 use serde_json::Value;
 
@@ -67,8 +68,8 @@ fn push_pairs<'a>(
 
 fn push_list(out: &mut String, items: &[Value]) {
     let mut names: Vec<&String> = Vec::new();
-    for name in items.iter().filter_map(Value::as_object).flat_map(|o| o.keys()) {
-        if !names.contains(&name) {
+    for (name, value) in items.iter().filter_map(Value::as_object).flatten() {
+        if !names.contains(&name) && is_flat(value) {
             names.push(name);
         }
     }
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn sections_pairs_and_tables() {
         let value: Value = serde_json::from_str(
-            r#"{"revision": 7, "live": true, "names": [], "tables": [{"name": "a", "rows": 1},
+            r#"{"revision": 7, "live": true, "names": [], "tables": [{"name": "a", "rows": 1, "more": {"y": 1}},
                 {"name": "bb", "rows": 20}], "segment": {"used_bytes": 5, "inner": {"x": null}}}"#,
         )
         .unwrap();
