@@ -1,13 +1,18 @@
-//! What all handles of one mirror share: the present segment, and the way to the next one.
+//! What all handles of one namespace share: the present segment, and the way to the next one.
 //!
 //! In: a control connection. Out: the segment to read from, always the newest that could be had.
 //!
 //! ```text
 //! attached ──hang-up──► away: readers go on with the last published state
-//!     ▲                   │ the keeper tries every 10 to 200 ms
-//!     └── new segment ────┘ the old one is vacated: its readers meet zeros, which every check
-//!                           refuses, and resolve anew; then the new one is swapped in
+//!   ▲   ▲                 │ the keeper tries every 10 to 200 ms
+//!   │   └── new segment ──┤ the old one is vacated: its readers meet zeros, which every check
+//!   │                     │ refuses, and resolve anew; then the new one is swapped in
+//!   │                     │ the daemon is there and says no
+//!   └── new segment ─── shut: who must resolve is told so at once; the keeper tries every 0.2 to 3 s
 //! ```
+//! A segment that was retired, or whose daemon is gone, is vacated too when the namespace is shut: no
+//! handle goes on showing what this process may no longer see.
+//!
 //! In this order nobody who has seen the new segment can still read from the old one, through whatever
 //! handle. Who meets the zeros before the swap waits for it at the lock that the swapper holds.
 //!
@@ -15,20 +20,20 @@
 //! `retired`, and whoever notices first, a reader or the keeper, fetches the next segment.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use shmirror_shm::catalogue::{Catalogue, MAIN};
+use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::clock::monotonic_ns;
 use shmirror_shm::region::Region;
 use shmirror_shm::snapshot::{ReadError, Segment};
 use shmirror_shm::wire::{Answer, Call, ROLE_ADMIN, ROLE_MIRROR, ROLE_SUBSCRIBER};
 
 use crate::connection::{
-    BACKOFF, CALL, Connection, Place, only, same_process, this_build, wrong_answer,
+    BACKOFF, CALL, Connection, DENIED_BACKOFF, Place, only, same_process, this_build, wrong_answer,
 };
 use crate::error::Error;
 use crate::swap::Swap;
@@ -58,6 +63,20 @@ pub(crate) struct Known {
 }
 
 impl Attachment {
+    /// Asks for the segment of a namespace and maps it.
+    pub(crate) fn fetch(connection: &Connection, namespace: &str) -> Result<Self, Error> {
+        let what = "asking for the segment";
+        let (answer, fds) = connection.call(&Call::Segment(namespace.to_owned()), CALL, what)?;
+        let Answer::Segment { bytes, .. } = answer else { return Err(wrong_answer(what)) };
+        let region = Region::map_read_only(only(fds, what)?, bytes)
+            .map(Arc::new)
+            .map_err(|e| Error::Protocol(format!("{what}: {e}")))?;
+        let segment = Segment::open(region.clone())
+            .map_err(|e| Error::Layout { client: this_build(), daemon: e.to_string() })?;
+        let name = connection.welcome().name.clone();
+        Ok(Self { segment, region, name, known: Mutex::new(None) })
+    }
+
     /// The segment's catalogue as it is now.
     pub(crate) fn catalogue(&self) -> Result<Known, ReadError> {
         let mut known = lock(&self.known);
@@ -74,15 +93,21 @@ impl Attachment {
     }
 }
 
-/// Shared by all clones and handles of a mirror, and by its keeper.
+/// Shared by all handles of one namespace, and by their keeper.
 pub(crate) struct Core {
     place: Place,
     pid: u32,
+    namespace: String,
     connection: Mutex<Arc<Connection>>,
     current: Swap<Attachment>,
     /// One thread at a time swaps segments.
     renewing: Mutex<()>,
     up: AtomicBool,
+    /// The daemon is there and lets this process see the namespace no more; its reason.
+    shut: AtomicBool,
+    refusal: Mutex<String>,
+    /// The newest revision of a segment that was vacated with none in its place.
+    parting: AtomicU64,
     /// The keeper is asking a daemon, which may take seconds to answer.
     reaching: AtomicBool,
     /// For calls that take long; made when first needed.
@@ -94,20 +119,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Core {
-    /// Attaches to the daemon at `place`.
-    pub(crate) fn attach(place: Place, patience: Duration) -> Result<Self, Error> {
-        let connection = Arc::new(Connection::open(&place, ROLE_MIRROR, patience)?);
-        let first = fetch(&connection)?;
+    /// Attaches to a namespace of the daemon at `place`, over a connection that is for it alone.
+    pub(crate) fn attach(
+        place: Place,
+        connection: Arc<Connection>,
+        namespace: &str,
+    ) -> Result<Self, Error> {
+        let first = Attachment::fetch(&connection, namespace)?;
         Ok(Self {
             place,
             pid: std::process::id(),
+            namespace: namespace.to_owned(),
             connection: Mutex::new(connection),
             current: Swap::new(first),
             renewing: Mutex::new(()),
             up: AtomicBool::new(true),
+            shut: AtomicBool::new(false),
+            refusal: Mutex::new(String::new()),
+            parting: AtomicU64::new(0),
             reaching: AtomicBool::new(false),
             asking: Mutex::new(None),
         })
+    }
+
+    /// Name of the namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// The segment to read from.
@@ -116,13 +153,23 @@ impl Core {
         self.current.load()
     }
 
-    /// Reads words of the present segment's header. They are never the zeros of one that is vacated.
-    pub(crate) fn header<T>(&self, read: impl Fn(&Segment) -> T) -> T {
+    /// The newest published revision.
+    #[inline]
+    pub(crate) fn revision(&self) -> u64 {
+        match self.header(Segment::revision) {
+            0 => self.parting.load(Ordering::Relaxed),
+            found => found,
+        }
+    }
+
+    /// Reads words of the present segment's header. They are the zeros of one that is vacated only
+    /// where none takes its place.
+    fn header<T>(&self, read: impl Fn(&Segment) -> T) -> T {
         loop {
             let segment = &self.current().segment;
             let found = read(segment);
             // No header says that nothing is populated. In a forked child nobody swaps any more.
-            if segment.populated() != 0 || self.same_process().is_err() {
+            if segment.populated() != 0 || self.is_shut() || self.same_process().is_err() {
                 return found;
             }
             std::thread::yield_now();
@@ -142,10 +189,25 @@ impl Core {
 
     /// Whether the daemon is connected and says that it lives.
     pub(crate) fn is_live(&self) -> bool {
-        let silent = monotonic_ns().saturating_sub(self.header(Segment::heartbeat));
+        let silent = self.silent_ns();
         self.same_process().is_ok()
             && self.up.load(Ordering::Relaxed)
+            && !self.is_shut()
             && u128::from(silent) < HEARTBEAT.as_nanos()
+    }
+
+    fn silent_ns(&self) -> u64 {
+        monotonic_ns().saturating_sub(self.header(Segment::heartbeat))
+    }
+
+    /// Whether the daemon is there and lets this process see the namespace no more.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// What a shut namespace says to whoever must resolve.
+    fn refusal(&self) -> Option<Error> {
+        self.is_shut().then(|| Error::Denied { message: lock(&self.refusal).clone() })
     }
 
     /// A connection for calls that take long, so that they do not hold up the other one.
@@ -171,6 +233,11 @@ impl Core {
         connection.call(call, timeout, what)
     }
 
+    /// The next call that takes long goes over a connection that has the rights of then.
+    pub(crate) fn ask_anew(&self) {
+        *lock(&self.asking) = None;
+    }
+
     /// Fetches the next segment, as `seen` was retired. `Ok` where there is another one now.
     pub(crate) fn renew(&self, seen: &Attachment) -> Result<(), Error> {
         self.same_process()?;
@@ -178,7 +245,17 @@ impl Core {
         if !std::ptr::eq(self.current(), seen) {
             return Ok(());
         }
-        let next = fetch(&self.connection())?;
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        let next = match Attachment::fetch(&self.connection(), &self.namespace) {
+            Ok(next) => next,
+            Err(Error::Denied { message }) => {
+                self.shut_out(&message);
+                return Err(Error::Denied { message });
+            }
+            Err(error) => return Err(error),
+        };
         if next.segment.generation() == seen.segment.generation()
             && next.segment.instance() == seen.segment.instance()
         {
@@ -192,6 +269,7 @@ impl Core {
     fn install(&self, next: Attachment) {
         let old = self.current();
         tracing::debug!(
+            namespace = self.namespace,
             from = old.segment.generation(),
             to = next.segment.generation(),
             "moving to another generation of the segment"
@@ -200,6 +278,27 @@ impl Core {
         // meet old rows through a handle that has not moved yet.
         old.region.vacate();
         self.current.store(next);
+    }
+
+    /// The daemon lets this process see the namespace no more. To be called with `renewing` locked.
+    fn shut_out(&self, message: &str) {
+        if !self.is_shut() {
+            tracing::warn!(namespace = self.namespace, "denied: {message}");
+        }
+        message.clone_into(&mut lock(&self.refusal));
+        let current = self.current();
+        let segment = &current.segment;
+        let gone = u128::from(self.silent_ns()) >= HEARTBEAT.as_nanos();
+        // While its own daemon goes on with a segment it is open to whoever had it.
+        let withdrawn = segment.populated() != 0 && (segment.is_retired() || gone);
+        if withdrawn {
+            self.parting.store(segment.revision(), Ordering::Relaxed);
+        }
+        // Before the zeros, which readers would else take for those of a segment that has moved.
+        self.shut.store(true, Ordering::Release);
+        if withdrawn {
+            current.region.vacate();
+        }
     }
 
     /// Whether the keeper is asking a daemon, so that it may take seconds to end.
@@ -214,47 +313,70 @@ impl Core {
             if wait(stop, Some(&connection), LOOK) {
                 return;
             }
-            if connection.is_up() {
+            if connection.is_up() && !self.is_shut() {
                 let current = self.current();
-                if current.segment.is_retired()
-                    && let Err(error) = self.renew(current)
-                {
-                    tracing::debug!(%error, "the next generation is not there yet");
+                match current.segment.is_retired().then(|| self.renew(current)) {
+                    None | Some(Ok(())) => continue,
+                    Some(Err(Error::Denied { .. })) => {}
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "no next segment yet");
+                        continue;
+                    }
                 }
-                continue;
             }
             self.up.store(false, Ordering::Relaxed);
-            tracing::info!("the daemon is away; reading goes on with what was published last");
+            if !self.is_shut() {
+                tracing::info!(
+                    namespace = self.namespace,
+                    "the daemon is away; reading goes on with what was published last"
+                );
+            }
             let mut pause = BACKOFF.0;
             loop {
                 self.reaching.store(true, Ordering::Relaxed);
                 let done = self.reattach();
                 self.reaching.store(false, Ordering::Relaxed);
-                let Err(error) = done else { break };
-                tracing::trace!(%error, "not attached");
+                let (least, most) = match done {
+                    Ok(()) => break,
+                    Err(Error::Denied { message }) => {
+                        let _one = lock(&self.renewing);
+                        self.shut_out(&message);
+                        DENIED_BACKOFF
+                    }
+                    Err(error) => {
+                        tracing::trace!(%error, "not attached");
+                        BACKOFF
+                    }
+                };
+                pause = pause.clamp(least, most);
                 if wait(stop, None, pause) {
                     return;
                 }
-                pause = (pause * 2).min(BACKOFF.1);
+                pause *= 2;
             }
             self.up.store(true, Ordering::Relaxed);
-            tracing::info!(generation = self.current().segment.generation(), "attached again");
+            let generation = self.current().segment.generation();
+            tracing::info!(namespace = self.namespace, generation, "attached again");
         }
     }
 
     fn reattach(&self) -> Result<(), Error> {
         let connection = Arc::new(Connection::try_open(&self.place, ROLE_MIRROR)?);
-        let next = fetch(&connection)?;
+        // What the greeting does not show need not be asked for, and be denied, again and again.
+        connection.sees(&self.namespace)?;
+        let next = Attachment::fetch(&connection, &self.namespace)?;
         let _one = lock(&self.renewing);
-        let seen = self.current();
+        let seen = &self.current().segment;
         // The very same segment: only the connection was lost.
-        let same = next.segment.generation() == seen.segment.generation()
-            && next.segment.instance() == seen.segment.instance();
+        let same = next.segment.generation() == seen.generation()
+            && next.segment.instance() == seen.instance()
+            && seen.populated() != 0;
         if !same {
             self.install(next);
         }
         *lock(&self.connection) = connection;
         *lock(&self.asking) = None;
+        self.shut.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -263,31 +385,21 @@ impl Core {
         let mut pause = Duration::from_micros(50);
         loop {
             let current = self.current();
+            if let Some(refusal) = self.refusal() {
+                return Err(refusal);
+            }
             if !current.segment.is_retired() {
                 return Ok(current);
             }
             let Err(error) = self.renew(current) else { continue };
-            if matches!(error, Error::Forked { .. }) || Instant::now() >= deadline {
+            let for_good = matches!(error, Error::Forked { .. } | Error::Denied { .. });
+            if for_good || Instant::now() >= deadline {
                 return Err(error);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
         }
     }
-}
-
-/// Asks for the segment and maps it.
-fn fetch(connection: &Connection) -> Result<Attachment, Error> {
-    let what = "asking for the segment";
-    let (answer, fds) = connection.call(&Call::Segment(MAIN.to_owned()), CALL, what)?;
-    let Answer::Segment { bytes, .. } = answer else { return Err(wrong_answer(what)) };
-    let region = Region::map_read_only(only(fds, what)?, bytes)
-        .map(Arc::new)
-        .map_err(|e| Error::Protocol(format!("{what}: {e}")))?;
-    let segment = Segment::open(region.clone())
-        .map_err(|e| Error::Layout { client: this_build(), daemon: e.to_string() })?;
-    let name = connection.welcome().name.clone();
-    Ok(Attachment { segment, region, name, known: Mutex::new(None) })
 }
 
 /// Sleeps until `stop` is readable (then true), the connection is hung up, or the time is over.

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -70,6 +71,16 @@ impl Bell {
         let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec);
     }
 
+    /// Sleeps until it rings, or for as long as `time` says.
+    pub(crate) fn wait(&self, time: Duration) {
+        let time = Timespec {
+            tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        // Interrupted is as good as rung: the caller looks.
+        let _ = poll(&mut [PollFd::new(&self.set, PollFlags::IN)], Some(&time));
+    }
+
     /// Silences it. To be followed by another look at what it rings for.
     pub(crate) fn hush(&self) {
         let mut buffer = [0u8; 8];
@@ -90,7 +101,6 @@ impl AsFd for Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::event::{PollFd, PollFlags, poll};
     use rustix::pipe::{PipeFlags, pipe_with};
 
     fn readable(bell: &Bell, millis: i64) -> bool {

@@ -15,7 +15,8 @@ use crate::error::{CellError, Error};
 use crate::form::Form;
 use crate::from_value::{int_as_real, real_as_int};
 use crate::into_key::{IntoKey, key_values, show_key};
-use crate::mirror::Kept;
+use crate::kept::Kept;
+use crate::name::Name;
 use crate::resolve::{Failure, Resolved};
 use crate::swap::Swap;
 
@@ -39,7 +40,7 @@ use crate::swap::Swap;
 /// ```
 pub struct Cell {
     kept: Arc<Kept>,
-    table: String,
+    table: Name,
     column: String,
     key: Vec<Value>,
     newest: Swap<Bound>,
@@ -72,7 +73,7 @@ impl Bound {
 impl Cell {
     pub(crate) fn new<K: IntoKey>(
         kept: Arc<Kept>,
-        table: &str,
+        table: &Name,
         key: &K,
         column: &str,
     ) -> Result<Self, Error> {
@@ -80,7 +81,7 @@ impl Cell {
         let bound = Self::resolve(&kept, table, &key, column)?;
         Ok(Self {
             kept,
-            table: table.to_owned(),
+            table: table.clone(),
             column: column.to_owned(),
             key,
             newest: Swap::new(bound),
@@ -88,7 +89,7 @@ impl Cell {
         })
     }
 
-    fn resolve(kept: &Kept, table: &str, key: &[Value], column: &str) -> Result<Bound, Error> {
+    fn resolve(kept: &Kept, table: &Name, key: &[Value], column: &str) -> Result<Bound, Error> {
         let core = kept.core();
         core.same_process()?;
         let deadline = Instant::now() + MOVING;
@@ -98,13 +99,14 @@ impl Cell {
                 Ok(Some(bound)) => return Ok(bound),
                 Ok(None) => {
                     let key = key.with_key(show_key);
-                    return Err(Error::NoSuchRow { table: table.to_owned(), key });
+                    return Err(Error::NoSuchRow { table: table.asked().to_owned(), key });
                 }
                 Err(Failure::Other(error)) => return Err(error),
                 Err(Failure::Read(ReadError::Moved | ReadError::Contended { .. }))
                     if Instant::now() < deadline => {}
                 Err(Failure::Read(error)) => {
-                    return Err(Error::Contended { what: format!("table {table:?}: {error}") });
+                    let what = format!("table {:?}: {error}", table.asked());
+                    return Err(Error::Contended { what });
                 }
             }
         }
@@ -112,7 +114,7 @@ impl Cell {
 
     /// Name of its table.
     pub fn table(&self) -> &str {
-        &self.table
+        self.table.asked()
     }
 
     /// Name of its column.
@@ -346,6 +348,7 @@ impl Cell {
             Ok(found) => found,
             Err(Error::UnknownTable { .. }) => return Err(CellError::Reshaped),
             Err(Error::Contended { .. }) => return Err(CellError::Contended),
+            Err(Error::Denied { .. }) => return Err(CellError::Denied),
             Err(_) => return Err(CellError::Disconnected),
         };
         let same_table = found.view.identity() == old.view.identity()
@@ -365,7 +368,7 @@ impl Cell {
     }
 
     fn error(&self, source: CellError) -> Error {
-        Error::Cell { what: format!("cell {:?} of table {:?}", self.column, self.table), source }
+        Error::Cell { what: format!("cell {:?} of table {:?}", self.column, self.table()), source }
     }
 }
 
@@ -385,7 +388,7 @@ fn mismatch(value: CellValue, expected: &'static str) -> CellError {
 impl fmt::Debug for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cell")
-            .field("table", &self.table)
+            .field("table", &self.table())
             .field("key", &self.key)
             .field("column", &self.column)
             .finish_non_exhaustive()

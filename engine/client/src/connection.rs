@@ -12,10 +12,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use shmirror_shm::layout::LAYOUT_HASH;
-use shmirror_shm::wire::{Answer, Call, RefuseCode};
+use shmirror_shm::wire::{Answer, Call, RefuseCode, Seen};
 use shmirror_shm::wire_io::{self, Welcome, WireError};
 
 use crate::error::Error;
+use crate::name::seen_as;
 use crate::options::Options;
 
 /// How long a daemon may take to answer the greeting.
@@ -25,6 +26,10 @@ pub(crate) const CALL: Duration = Duration::from_secs(10);
 /// Time between two attempts to attach to a daemon that is not there yet: first, and most.
 pub(crate) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_millis(200));
+
+/// Time between two looks at whether a daemon that denies allows again: first, and most.
+pub(crate) const DENIED_BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(200), Duration::from_secs(3));
 
 /// Where a daemon is and who asks, settled once, as the environment may change.
 #[derive(Clone, Debug)]
@@ -97,6 +102,29 @@ impl Connection {
     /// What the daemon said of itself.
     pub(crate) fn welcome(&self) -> &Welcome {
         &self.welcome
+    }
+
+    /// The namespace of this name, as this process may see it.
+    pub(crate) fn sees(&self, namespace: &str) -> Result<&Seen, Error> {
+        seen_as(&self.welcome.namespaces, namespace).ok_or_else(|| Error::Denied {
+            message: format!(
+                "instance {:?} has no namespace {namespace:?} that this process may read",
+                self.welcome.name
+            ),
+        })
+    }
+
+    /// What this process may see, by rising number of the namespace; never nothing.
+    pub(crate) fn visible(&self) -> Result<&[Seen], Error> {
+        match &self.welcome.namespaces[..] {
+            [] => Err(Error::Denied {
+                message: format!(
+                    "instance {:?} has nothing that this process may read",
+                    self.welcome.name
+                ),
+            }),
+            seen => Ok(seen),
+        }
     }
 
     /// Asks and waits for the answer; `what` is for the error.

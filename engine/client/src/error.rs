@@ -59,7 +59,7 @@ pub enum Error {
         /// What was refused to whom.
         message: String,
     },
-    /// No table of this name.
+    /// No table of this name that this process may see.
     #[error("no table {table:?}{}", suggest(table, known, "tables"))]
     UnknownTable {
         /// The name asked for.
@@ -317,6 +317,9 @@ pub enum CellError {
     /// The mirror has nothing to read from: the daemon went away while it replaced the segment.
     #[error("the daemon is away")]
     Disconnected,
+    /// The daemon's rules were changed: this process may no longer see the table.
+    #[error("denied: the daemon withdrew its namespace from this process")]
+    Denied,
     /// This process was forked from the one that attached.
     #[error("attached by a parent process: attach in the child anew")]
     Forked,
@@ -332,6 +335,7 @@ impl CellError {
             Self::Type { .. } => "type",
             Self::Contended => "contended",
             Self::Disconnected => "disconnected",
+            Self::Denied => "denied",
             Self::Forked => "forked",
         }
     }

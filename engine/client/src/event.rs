@@ -15,12 +15,12 @@ pub enum Event {
     Change(ChangeEvent),
     /// Tables were created, changed or dropped.
     Schema(SchemaEvent),
-    /// This subscriber was too slow, or away too long: changes are missing between what it was told
-    /// before and what comes next. [`Subscriber::resume_from`](crate::Subscriber::resume_from) gets
+    /// This subscriber was too slow, or away too long, in one of the namespaces that it follows: changes of
+    /// that one are missing between what it was told before and what comes next. [`Subscriber::resume_from`](crate::Subscriber::resume_from) gets
     /// them from the commit log.
     Lagged {
         /// How many records were overwritten before they were read; where the commit log no longer
-        /// holds them, how many revisions.
+        /// holds them, or the namespace was not to be seen for a while, how many revisions.
         missed: u64,
         /// First revision of which something may be missing.
         first_revision: u64,
@@ -32,9 +32,10 @@ pub enum Event {
 pub struct ChangeEvent {
     /// Revision of the transaction.
     pub revision: u64,
-    /// Number of the event in its lane; 0 where it came from the commit log.
+    /// Number of the event in the lane of its namespace; 0 where it came from the commit log.
     pub sequence: u64,
-    /// The table's name at that revision; `#` and a number for one dropped since and unknown.
+    /// The table's name at that revision, with its namespace before unless that is `main`; `#` and a
+    /// number for one dropped since and unknown.
     pub table: String,
     /// What happened.
     pub operation: Operation,
@@ -46,16 +47,20 @@ pub struct ChangeEvent {
     pub row: Option<Row>,
     /// User id of who made the change.
     pub uid: u32,
-    /// Process id of who made the change, as it said itself.
+    /// Process id of who made the change: one that attached to the lane through which it came, by the
+    /// kernel's word. Where several did, the one that the producer's record names; 0 where it names none
+    /// of them.
     pub pid: u32,
     /// When it was committed: microseconds since 1970-01-01 UTC.
     pub at_us: i64,
-    /// Whether this is the transaction's last change (of those that the log holds, whatever tables
-    /// are followed).
+    /// Whether this is the transaction's last change, whatever tables and namespaces are followed: who
+    /// follows but some of them may never see it for a transaction, which is then over with the first
+    /// event of a newer revision.
     pub last_of_transaction: bool,
 }
 
-/// What a transaction did to the schema: names of tables.
+/// What a transaction did to the schema of one namespace: names of tables, with the namespace before
+/// unless that is `main`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaEvent {
     /// Revision of the transaction.
@@ -68,7 +73,7 @@ pub struct SchemaEvent {
     pub dropped: Vec<String>,
     /// User id of who did it.
     pub uid: u32,
-    /// Process id of who did it, as it said itself.
+    /// Process id of who did it, as [`ChangeEvent::pid`].
     pub pid: u32,
     /// When it was committed: microseconds since 1970-01-01 UTC.
     pub at_us: i64,

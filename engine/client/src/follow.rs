@@ -1,5 +1,5 @@
-//! Following the changes: out of the events lane, and out of the commit log where the lane no longer,
-//! or not yet, has them.
+//! Following the changes of one namespace: out of its events lane, and out of the commit log where the
+//! lane no longer, or not yet, has them.
 //!
 //! In: a revision to begin with. Out: events, each once and in order, whatever happens between.
 //!
@@ -10,24 +10,29 @@
 //! ```
 //! What was delivered is remembered as a revision and how many of its records, so a change of source
 //! in the middle of a transaction neither loses nor doubles anything: both sources have the same
-//! records of a revision in the same order, and are both read unfiltered.
+//! records of a revision in the same order, and are both read unfiltered. A transaction that ends in
+//! another namespace has no record here that says it is the last; that it is over is then known from a
+//! record of a newer revision, or from the lane's newest revision, once all was read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shmirror_shm::catalogue::{Catalogue, MAIN};
+use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::lane::{EventsError, EventsReader};
 use shmirror_shm::record::{FLAG_ELIDED, RecordRef, records};
 use shmirror_shm::region::Region;
 use shmirror_shm::snapshot::Segment;
-use shmirror_shm::wire::{Answer, Call, ROLE_MIRROR, ROLE_SUBSCRIBER};
+use shmirror_shm::wire::{Answer, Call, Seen};
 
-use crate::connection::{BACKOFF, CALL, Connection, Place, only, this_build, wrong_answer};
+use crate::connection::{CALL, Connection, only, this_build, wrong_answer};
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::{Chunk, chunk, oldest};
+use crate::history::{Chunk, chunk};
 use crate::lane::hex;
+use crate::line::Line;
+use crate::merge::{Filled, Source};
+use crate::name::Wanted;
 use crate::position::Position;
 use crate::render::{Renderer, bad_record};
 
@@ -36,7 +41,7 @@ const CHUNK: u64 = 4 << 20;
 
 /// Where records come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+enum From {
     Log,
     /// While joining, what came before the wanted revision is passed over.
     Lane {
@@ -46,127 +51,93 @@ enum Source {
 
 /// A connection and the events lane of its daemon.
 struct Link {
-    connection: Connection,
+    connection: Arc<Connection>,
     reader: EventsReader,
 }
 
-/// Why nothing more is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
-    /// Something is ready.
-    Ready,
-    /// All there is was read.
-    Idle,
-    /// There is no daemon.
-    Away,
-}
-
-/// The follower behind a subscriber.
+/// The follower of one namespace.
 pub(crate) struct Follow {
-    place: Place,
+    line: Arc<Line>,
     instance: [u8; 16],
+    namespace: String,
+    /// The namespace's number.
+    number: u16,
     link: Option<Link>,
-    source: Source,
+    from: From,
     position: Position,
     renderer: Renderer,
     ready: VecDeque<Event>,
     buffer: Vec<u64>,
-    try_at: Instant,
-    pause: Duration,
 }
 
 impl Follow {
-    /// Attaches and begins with revision `from`; 0: the oldest that the log holds; `None`: now.
+    /// Begins with revision `from`, or with what is committed from now on.
     pub(crate) fn begin(
-        place: Place,
-        patience: Duration,
-        names: Vec<String>,
+        line: &Arc<Line>,
+        connection: Arc<Connection>,
+        seen: &Seen,
+        names: Vec<Wanted>,
         from: Option<u64>,
     ) -> Result<Self, Error> {
-        let connection = Connection::open(&place, ROLE_SUBSCRIBER | ROLE_MIRROR, patience)?;
-        let mut reader = events(&connection)?;
-        let mut catalogue = published(&connection)?;
+        let mut reader = events(&connection, &seen.name)?;
+        let mut part = published(&connection, &seen.name)?;
         // Where it begins and what it knows of the schema must be of one moment.
         let newest = loop {
             let newest = reader.from_newest();
-            let again = published(&connection)?;
-            if again.schema_version == catalogue.schema_version {
+            let again = published(&connection, &seen.name)?;
+            if again.schema_version == part.schema_version {
                 break newest;
             }
-            catalogue = again;
+            part = again;
         };
         let mut follow = Self {
-            place,
+            line: line.clone(),
             instance: connection.welcome().instance,
+            namespace: seen.name.clone(),
+            number: seen.id,
             link: Some(Link { connection, reader }),
-            source: Source::Lane { joining: false },
+            from: From::Lane { joining: false },
             position: Position::at(newest + 1),
-            renderer: Renderer::new(names, catalogue),
+            renderer: Renderer::new(names, [(seen.id, part)]),
             ready: VecDeque::new(),
             buffer: Vec::new(),
-            try_at: Instant::now(),
-            pause: BACKOFF.0,
         };
         if let Some(from) = from {
-            follow.resume(from)?;
+            follow.go_to(from, follow.instance);
         }
         Ok(follow)
     }
 
-    /// Goes to revision `from`; 0: the oldest that the log holds.
-    pub(crate) fn resume(&mut self, from: u64) -> Result<(), Error> {
-        let oldest = self.oldest()?;
-        if from != 0 && from < oldest {
-            return Err(Error::TooOld { asked: from, oldest });
-        }
+    /// Goes to revision `from` of an instance, which may be another one than before.
+    pub(crate) fn go_to(&mut self, from: u64, instance: [u8; 16]) {
         self.ready.clear();
-        self.position = Position::at(from.max(oldest));
-        self.source = Source::Log;
-        Ok(())
+        self.instance = instance;
+        self.position = Position::at(from);
+        self.from = From::Log;
     }
 
-    /// Goes to the oldest revision of an instance that took the place of the one before.
-    fn oldest(&mut self) -> Result<u64, Error> {
-        if self.link.is_none() {
-            self.connect()?;
+    /// Goes on with revision `from`, if it is not there yet, after a time in which the namespace was
+    /// not to be seen.
+    pub(crate) fn go_on(&mut self, from: u64) {
+        let first_revision = self.position.revision;
+        if first_revision < from {
+            let missed = from - first_revision;
+            self.ready.push_back(Event::Lagged { missed, first_revision });
+            self.position = Position::at(from);
         }
-        let link = self.link.as_ref().ok_or_else(away)?;
-        self.instance = link.connection.welcome().instance;
-        oldest(&mut |call, what| link.connection.call(call, CALL, what))
     }
 
-    /// The next event that is ready.
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.ready.pop_front()
-    }
-
-    /// Reads until something is ready, or until there is nothing to read. Waits for nothing but the
-    /// daemon's answers.
-    pub(crate) fn fill(&mut self) -> Result<Filled, Error> {
-        loop {
-            if !self.ready.is_empty() {
-                return Ok(Filled::Ready);
-            }
-            if self.link.is_none() && !self.reconnect()? {
-                return Ok(Filled::Away);
-            }
-            let done = match self.source {
-                Source::Log => self.catch_up(),
-                Source::Lane { joining } => self.read_lane(joining),
-            };
-            match done {
-                Ok(true) => {}
-                Ok(false) => return Ok(Filled::Idle),
-                Err(Error::Disconnected { .. }) => self.unlink(),
-                Err(error) => return Err(error),
-            }
-        }
+    /// Name of the namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Sleeps until there may be something to read, or for as long as `time` says.
     pub(crate) fn wait(&mut self, time: Duration) {
         let ids = self.renderer.ids();
-        let Some(link) = &mut self.link else { return std::thread::sleep(time.min(self.pause)) };
+        let Some(link) = &mut self.link else {
+            return std::thread::sleep(time.min(self.line.pause()));
+        };
         if !link.reader.wait(ids.as_deref(), time) {
             self.check_link();
         }
@@ -186,64 +157,38 @@ impl Follow {
         self.link.is_some()
     }
 
-    /// Has the daemon ring a bell when something of interest changes.
-    pub(crate) fn bell(&self) -> Result<std::os::fd::OwnedFd, Error> {
-        let link = self.link.as_ref().ok_or_else(away)?;
-        let mut tables = self.renderer.ids().unwrap_or_default();
-        if !tables.is_empty() {
-            // The schema as a whole.
-            tables.push(0);
-        }
-        let what = "asking to be woken";
-        let (answer, fds) = link.connection.call(&Call::Notify(tables), CALL, what)?;
-        if answer != Answer::Done {
-            return Err(wrong_answer(what));
-        }
-        only(fds, what)
+    /// Ids of the tables that are listened to; `None` for all.
+    pub(crate) fn ids(&self) -> Option<Vec<u32>> {
+        self.renderer.ids()
     }
 
-    /// Version of the schema that is known; what [`Follow::bell`] listens to follows from it.
+    /// Version of the schema that is known; what [`Follow::ids`] are follows from it.
     pub(crate) fn schema_version(&self) -> u64 {
         self.renderer.schema_version()
     }
 
-    fn unlink(&mut self) {
+    pub(crate) fn unlink(&mut self) {
         self.link = None;
-        self.source = Source::Log;
-        (self.pause, self.try_at) = (BACKOFF.0, Instant::now());
+        self.from = From::Log;
     }
 
-    /// Connects again, if it is time to try.
+    /// Connects again, if there is a daemon.
     fn reconnect(&mut self) -> Result<bool, Error> {
-        if Instant::now() < self.try_at {
-            return Ok(false);
-        }
-        match self.connect() {
-            Ok(()) => {}
-            Err(Error::NoDaemon { .. } | Error::Disconnected { .. } | Error::Refused { .. }) => {
-                self.try_at = Instant::now() + self.pause;
-                self.pause = (self.pause * 2).min(BACKOFF.1);
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
-        }
-        let found = self.link.as_ref().map(|l| l.connection.welcome().instance);
-        if let Some(found) = found
-            && found != self.instance
-        {
-            self.unlink();
+        let Some(connection) = self.line.connection()? else { return Ok(false) };
+        let found = connection.welcome().instance;
+        if found != self.instance {
             let (expected, found) = (hex(&self.instance), hex(&found));
             return Err(Error::OtherInstance { expected, found });
         }
-        Ok(true)
-    }
-
-    fn connect(&mut self) -> Result<(), Error> {
-        let connection = Connection::try_open(&self.place, ROLE_SUBSCRIBER | ROLE_MIRROR)?;
-        let reader = events(&connection)?;
+        self.number = connection.sees(&self.namespace)?.id;
+        let reader = match events(&connection, &self.namespace) {
+            // It went away at this very moment.
+            Err(Error::Disconnected { .. }) => return Ok(false),
+            reader => reader?,
+        };
         self.link = Some(Link { connection, reader });
-        self.source = Source::Log;
-        Ok(())
+        self.from = From::Log;
+        Ok(true)
     }
 
     /// One step on the way to the lane: joins it, or takes a chunk of the log. False: neither brings
@@ -252,13 +197,14 @@ impl Follow {
         let link = self.link.as_mut().ok_or_else(away)?;
         self.position.again();
         if link.reader.from_oldest() <= self.position.revision {
-            self.source = Source::Lane { joining: true };
+            self.from = From::Lane { joining: true };
             return Ok(true);
         }
         let connection = &link.connection;
         let mut ask = |call: &Call, what: &str| connection.call(call, CALL, what);
         let wanted = self.position.revision;
-        let Chunk { words, through } = match chunk(&mut ask, wanted, &[], CHUNK) {
+        let Chunk { words, through } = match chunk(&mut ask, wanted, (&self.namespace, &[]), CHUNK)
+        {
             Err(Error::TooOld { oldest, .. }) => {
                 let missed = oldest.saturating_sub(wanted);
                 self.lagged(missed, oldest)?;
@@ -289,28 +235,28 @@ impl Follow {
             Ok(Some(())) => {
                 let record = RecordRef::parse(buffer).map_err(bad_record)?;
                 if record.header().revision >= self.position.revision {
-                    self.source = Source::Lane { joining: false };
+                    self.from = From::Lane { joining: false };
                 }
                 self.take(&record)?;
                 Ok(true)
             }
             Ok(None) => {
-                self.source = Source::Lane { joining: false };
+                self.from = From::Lane { joining: false };
                 self.position.advance_to(newest + 1);
                 Ok(false)
             }
             Err(EventsError::Lagged { .. }) if joining => {
-                self.source = Source::Log;
+                self.from = From::Log;
                 Ok(true)
             }
             Err(EventsError::Lagged { missed, .. }) => self.overtaken(missed, buffer),
             Err(EventsError::Retired { generation }) => {
-                let next = events(&link.connection)?;
+                let next = events(&link.connection, &self.namespace)?;
                 if next.generation() == generation {
                     return Ok(false);
                 }
                 link.reader = next;
-                self.source = Source::Log;
+                self.from = From::Log;
                 Ok(true)
             }
             Err(error @ EventsError::Corrupt { .. }) => Err(Error::Protocol(error.to_string())),
@@ -356,7 +302,7 @@ impl Follow {
             return Ok(true);
         };
         let mut ask = |call: &Call, what: &str| link.connection.call(call, CALL, what);
-        let found = match chunk(&mut ask, self.position.revision, &ids, CHUNK) {
+        let found = match chunk(&mut ask, self.position.revision, (&self.namespace, &ids), CHUNK) {
             Ok(found) => found,
             Err(Error::TooOld { .. }) => return Ok(true),
             Err(error) => return Err(error),
@@ -375,7 +321,8 @@ impl Follow {
         self.position = Position::at(next.max(first_revision));
         // Changes of the schema may be among what is missing.
         let link = self.link.as_ref().ok_or_else(away)?;
-        self.renderer.learn(published(&link.connection)?);
+        let part = published(&link.connection, &self.namespace)?;
+        self.renderer.learn(self.number, part);
         Ok(())
     }
 
@@ -391,12 +338,12 @@ impl Follow {
         // The lane had no room for all of it; the log has.
         let link = self.link.as_ref().ok_or_else(away)?;
         let mut ask = |call: &Call, what: &str| link.connection.call(call, CALL, what);
-        let log = chunk(&mut ask, header.revision, &[header.table], 0)?;
+        let log = chunk(&mut ask, header.revision, (&self.namespace, &[header.table]), 0)?;
         for whole in records(&log.words) {
             let whole = whole.map_err(bad_record)?;
             let h = whole.header();
-            if (h.revision, h.kind, h.operation, h.birth)
-                == (header.revision, header.kind, header.operation, header.birth)
+            if (h.revision, h.kind, h.operation, h.birth, h.namespace)
+                == (header.revision, header.kind, header.operation, header.birth, header.namespace)
             {
                 let event = self.renderer.render(&whole)?;
                 self.ready.extend(event.map(|e| with_sequence(e, header.sequence)));
@@ -407,6 +354,45 @@ impl Follow {
             "revision {} is not in the commit log, though it was announced",
             header.revision
         )))
+    }
+}
+
+impl Source for Follow {
+    fn number(&self) -> u16 {
+        self.number
+    }
+
+    fn bound(&self) -> u64 {
+        self.ready.front().map_or(self.position.revision, Event::revision)
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        self.ready.pop_front()
+    }
+
+    fn fill(&mut self) -> Result<Filled, Error> {
+        loop {
+            if !self.ready.is_empty() {
+                return Ok(Filled::Ready);
+            }
+            if self.link.is_none() && !self.reconnect()? {
+                return Ok(Filled::Away);
+            }
+            let done = match self.from {
+                From::Log => self.catch_up(),
+                From::Lane { joining } => self.read_lane(joining),
+            };
+            match done {
+                Ok(true) => {}
+                Ok(false) => return Ok(Filled::Idle),
+                Err(Error::Disconnected { .. }) => self.unlink(),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -422,22 +408,22 @@ fn away() -> Error {
     Error::Disconnected { what: "following changes".to_owned() }
 }
 
-/// The events lane of the daemon at the other end.
-fn events(connection: &Connection) -> Result<EventsReader, Error> {
+/// The events lane of a namespace of the daemon at the other end.
+fn events(connection: &Connection, namespace: &str) -> Result<EventsReader, Error> {
     let what = "asking for the events lane";
-    let (answer, fds) = connection.call(&Call::Events(MAIN.to_owned()), CALL, what)?;
+    let (answer, fds) = connection.call(&Call::Events(namespace.to_owned()), CALL, what)?;
     let Answer::Events { bytes, .. } = answer else { return Err(wrong_answer(what)) };
     Region::map_read_only(only(fds, what)?, bytes)
         .and_then(|region| EventsReader::open(Arc::new(region)))
         .map_err(|e| Error::Layout { client: this_build(), daemon: e.to_string() })
 }
 
-/// The catalogue that the daemon at the other end publishes now.
-fn published(connection: &Connection) -> Result<Catalogue, Error> {
+/// The part of the catalogue that the daemon at the other end publishes in a namespace now.
+pub(crate) fn published(connection: &Connection, namespace: &str) -> Result<Catalogue, Error> {
     let what = "asking for the segment";
     let deadline = Instant::now() + CALL;
     loop {
-        let (answer, fds) = connection.call(&Call::Segment(MAIN.to_owned()), CALL, what)?;
+        let (answer, fds) = connection.call(&Call::Segment(namespace.to_owned()), CALL, what)?;
         let Answer::Segment { bytes, .. } = answer else { return Err(wrong_answer(what)) };
         let segment = Region::map_read_only(only(fds, what)?, bytes)
             .and_then(|region| Segment::open(Arc::new(region)))

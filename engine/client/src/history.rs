@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::record::records;
 use shmirror_shm::wire::{Answer, Call, RefuseCode};
 
@@ -15,8 +14,9 @@ use crate::connection::{CALL, only, wrong_answer};
 use crate::error::Error;
 use crate::event::Event;
 use crate::memfd::read_words;
-use crate::mirror::Kept;
+use crate::name::Wanted;
 use crate::render::{Renderer, bad_record};
+use crate::spaces::Spaces;
 
 /// About so many bytes of records are fetched at a time.
 const CHUNK: u64 = 4 << 20;
@@ -31,12 +31,17 @@ pub(crate) struct Chunk {
 /// Who carries a call to the daemon and its answer back.
 pub(crate) type Ask<'a> = &'a mut dyn FnMut(&Call, &str) -> Result<(Answer, Vec<OwnedFd>), Error>;
 
-/// Records from revision `from` on, at least one transaction if there is any; of these tables (all
-/// where empty) and, always, of the schema.
-pub(crate) fn chunk(ask: Ask<'_>, from: u64, tables: &[u32], bytes: u64) -> Result<Chunk, Error> {
+/// Records from revision `from` on, at least one transaction if there is any; of this namespace (all that
+/// may be seen where empty), of these tables (all where empty) and, always, of the schema.
+pub(crate) fn chunk(
+    ask: Ask<'_>,
+    from: u64,
+    (namespace, tables): (&str, &[u32]),
+    bytes: u64,
+) -> Result<Chunk, Error> {
     let what = "reading the commit log";
-    let call =
-        Call::History { from, namespace: String::new(), tables: tables.to_vec(), max_bytes: bytes };
+    let (namespace, tables) = (namespace.to_owned(), tables.to_vec());
+    let call = Call::History { from, namespace, tables, max_bytes: bytes };
     let (answer, mut fds) = match ask(&call, what) {
         Err(Error::Refused { code: RefuseCode::TooOld, .. }) => {
             return Err(Error::TooOld { asked: from, oldest: oldest(ask)? });
@@ -67,8 +72,10 @@ pub(crate) fn oldest(ask: Ask<'_>) -> Result<u64, Error> {
 /// Iterator over what was committed, from [`Mirror::history`](crate::Mirror::history). It ends at the
 /// newest revision that there is when it gets there; an error ends it too.
 pub struct History {
-    kept: Arc<Kept>,
+    spaces: Arc<Spaces>,
     renderer: Renderer,
+    /// The namespace that all tables are in; empty where they are in several.
+    namespace: String,
     tables: Vec<u32>,
     next: u64,
     ready: VecDeque<Event>,
@@ -76,25 +83,37 @@ pub struct History {
 }
 
 impl History {
-    pub(crate) fn new(
-        kept: Arc<Kept>,
-        catalogue: Arc<Catalogue>,
-        from: u64,
-        names: &[&str],
-    ) -> Result<Self, Error> {
-        if let Some(name) = names.iter().find(|n| catalogue.table(n).is_none()) {
-            return Err(Error::UnknownTable {
-                table: (*name).to_owned(),
-                known: catalogue.tables.iter().map(|t| t.name.clone()).collect(),
-            });
+    pub(crate) fn new(spaces: Arc<Spaces>, from: u64, names: &[&str]) -> Result<Self, Error> {
+        let parts = spaces.parts()?;
+        let mut wanted = Vec::with_capacity(names.len());
+        for name in names {
+            let is_there = |space: &str, name: &str| {
+                parts.iter().any(|(_, part)| part.table_in(space, name).is_some())
+            };
+            let table = Wanted::of(name, is_there);
+            let Some(def) = parts.iter().find_map(|(_, part)| table.find(part)) else {
+                return Err(spaces.unknown_table(name));
+            };
+            wanted.push(Wanted { namespace: def.namespace.clone(), ..table });
         }
-        let names = names.iter().map(|n| (*n).to_owned()).collect();
-        let renderer = Renderer::new(names, (*catalogue).clone());
-        let tables = renderer.ids().unwrap_or_default();
-        let mut history =
-            Self { kept, renderer, tables, next: from, ready: VecDeque::new(), ended: false };
+        let one = wanted
+            .first()
+            .map(|first| first.namespace.clone())
+            .filter(|one| wanted.iter().all(|other| other.namespace == *one));
+        let parts = parts.into_iter().map(|(namespace, part)| (namespace, (*part).clone()));
+        let renderer = Renderer::new(wanted, parts);
+        let mut history = Self {
+            tables: renderer.ids().unwrap_or_default(),
+            namespace: one.unwrap_or_default(),
+            spaces,
+            renderer,
+            next: from,
+            ready: VecDeque::new(),
+            ended: false,
+        };
         if from == 0 {
-            history.next = oldest(&mut |call, what| history.kept.core().ask(call, CALL, what))?;
+            let core = history.spaces.primary().core();
+            history.next = oldest(&mut |call, what| core.ask(call, CALL, what))?;
         }
         // At once, so that a revision that is too old is told here.
         history.fetch()?;
@@ -102,9 +121,9 @@ impl History {
     }
 
     fn fetch(&mut self) -> Result<(), Error> {
-        let core = self.kept.core();
+        let core = self.spaces.primary().core();
         let mut ask = |call: &Call, what: &str| core.ask(call, CALL, what);
-        let chunk = chunk(&mut ask, self.next, &self.tables, CHUNK)?;
+        let chunk = chunk(&mut ask, self.next, (&self.namespace, &self.tables), CHUNK)?;
         for record in records(&chunk.words) {
             let record = record.map_err(bad_record)?;
             self.ready.extend(self.renderer.render(&record)?);

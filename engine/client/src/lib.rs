@@ -80,6 +80,14 @@
 //! - A subscriber is told each change once and in order, or told that it missed some.
 //! - Values convert only where nothing is lost; else [`Error::Type`] says what was found.
 //!
+//! # Namespaces
+//!
+//! A table's name is `namespace.name`, or that of a table of the namespace `main`. Each namespace is
+//! shared memory of its own, and a process maps only those that the daemon's rules let it read: what it
+//! may not see is not there, by whatever name it asks. [`Mirror::namespaces`] says which there are for
+//! this process. Who may write more than one changes them in one transaction; revisions are of the
+//! instance as a whole.
+//!
 //! # When the daemon goes away
 //!
 //! Every handle outlives it. A [`Mirror`] reads on what was published last ([`Mirror::is_live`] tells)
@@ -103,15 +111,20 @@ mod copied;
 mod de;
 mod error;
 mod event;
+mod feed;
 mod follow;
 mod form;
 mod from_value;
 mod history;
 mod into_key;
 mod json;
+mod kept;
 mod lane;
+mod line;
 mod memfd;
+mod merge;
 mod mirror;
+mod name;
 mod nearby;
 mod options;
 mod order;
@@ -126,6 +139,7 @@ mod schema;
 mod ser;
 mod ser_bytes;
 mod shared;
+mod spaces;
 mod subscriber;
 mod swap;
 mod table;
@@ -133,7 +147,7 @@ mod ticket;
 mod transaction;
 
 pub use shmirror_shm::catalogue::{
-    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, PastShape,
+    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, Namespace, ObjectKind, PastShape,
     SchemaObject, TableDef,
 };
 /// For the C library, whose deadlines are numbers of this clock.
@@ -145,6 +159,8 @@ pub use shmirror_shm::record::Operation;
 pub use shmirror_shm::request::{Action, Change, OnConflict, RejectCode, ResultSet};
 pub use shmirror_shm::value::{StorageClass, Value, ValueRef};
 pub use shmirror_shm::wire::RefuseCode;
+/// A namespace that this process may see, from [`Mirror::namespaces`].
+pub use shmirror_shm::wire::Seen as VisibleNamespace;
 
 pub use cell::Cell;
 pub use error::{CellError, Error};

@@ -1,27 +1,25 @@
 //! The reading side: a mirror of an instance, and what can be asked of its daemon.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
 use serde_json::Value as Json;
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::limits;
 use shmirror_shm::request::{ResultSet, SqlRequest};
-use shmirror_shm::signals::with_signals_blocked;
-use shmirror_shm::snapshot::{ReadError, Segment};
 use shmirror_shm::value::Value;
-use shmirror_shm::wire::{Answer, Call};
+use shmirror_shm::wire::{Answer, Call, Seen};
 
-use crate::attachment::{Core, MOVING};
+use crate::attachment::Core;
 use crate::connection::{CALL, Place, wrong_answer};
 use crate::error::Error;
 use crate::history::History;
+use crate::kept::Kept;
 use crate::options::Options;
+use crate::spaces::Spaces;
 use crate::table::Table;
 
 /// Longest that a query may take; the daemon's own limit is mostly shorter.
@@ -35,6 +33,13 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 /// (`shmirror-keeper`) sleeps on the control socket: when the daemon goes away, reading goes on with
 /// what was published last; when the next one is there, every handle moves over by itself, within a
 /// second.
+///
+/// Each namespace of the instance is shared memory of its own, of which a process maps only what it may
+/// read. A mirror attaches to the first that it may see, mostly `main`; to another, with a connection
+/// and a keeper of its own, when a table of it is first asked for. When the daemon's rules are changed
+/// and no longer let this process see a namespace, whoever asks for it is told [`Error::Denied`], reads
+/// through handles that there are too as soon as the daemon has withdrawn the memory; a right that comes
+/// back brings them back to life.
 ///
 /// After `fork` the child must attach anew: what asks the daemon, or must follow a table that moved,
 /// says [`Error::Forked`] there.
@@ -50,74 +55,37 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 /// ```
 #[derive(Clone)]
 pub struct Mirror {
+    /// Of the first namespace.
     kept: Arc<Kept>,
-}
-
-/// What all handles hold: the attachment and its keeper, who ends with the last of them.
-pub(crate) struct Kept {
-    core: Arc<Core>,
-    stop: Arc<OwnedFd>,
-    keeper: Option<JoinHandle<()>>,
-}
-
-impl Kept {
-    /// The attachment.
-    #[inline]
-    pub(crate) fn core(&self) -> &Core {
-        &self.core
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        let keeper = self.keeper.take();
-        if self.core.same_process().is_err() {
-            // A forked child has no keeper, and the eventfd is the parent's too.
-            return std::mem::forget(keeper);
-        }
-        let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
-        // One that waits for a daemon's answer ends by itself when that comes, or does not.
-        if let Some(keeper) = keeper
-            && !self.core.is_reaching()
-        {
-            // A panic of the keeper's has been printed; there is nothing more to do about it here.
-            let _ = keeper.join();
-        }
-    }
+    spaces: Arc<Spaces>,
 }
 
 impl Mirror {
-    /// Attaches to the daemon and maps its snapshot segment.
+    /// Attaches to the daemon and maps the snapshot segment of the first namespace that this process
+    /// may see.
     ///
     /// # Errors
-    /// [`Error::NoDaemon`], [`Error::Denied`], [`Error::Layout`], [`Error::SocketPathTooLong`].
+    /// [`Error::NoDaemon`], [`Error::Layout`], [`Error::SocketPathTooLong`]; [`Error::Denied`], also
+    /// where there is no namespace that this process may see.
     pub fn attach(options: &Options) -> Result<Self, Error> {
-        let core = Arc::new(Core::attach(Place::of(options)?, options.attach_time())?);
-        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map(Arc::new)
-            .map_err(|e| Error::io("making an eventfd", e))?;
-        let spawn = || {
-            let (core, stop) = (core.clone(), stop.clone());
-            thread::Builder::new()
-                .name("shmirror-keeper".to_owned())
-                .spawn(move || core.keep(&stop))
-        };
-        let keeper = with_signals_blocked(spawn)
-            .map_err(|e| Error::io("starting the mirror's keeper", e))?;
-        Ok(Self { kept: Arc::new(Kept { core, stop, keeper: Some(keeper) }) })
+        let spaces = Spaces::attach(Place::of(options)?, options.attach_time())?;
+        Ok(Self { kept: spaces.primary().clone(), spaces: Arc::new(spaces) })
     }
 
     fn core(&self) -> &Core {
         self.kept.core()
     }
 
-    /// Newest published revision: no read that begins now is of an older one.
+    /// Newest published revision: no read that begins now is of an older one. Revisions are of the
+    /// instance, so they mean the same in all of its namespaces; this is the newest of the first one, and
+    /// the others were published before it.
     #[inline]
     pub fn revision(&self) -> u64 {
-        self.core().header(Segment::revision)
+        self.core().revision()
     }
 
-    /// Generation of the segment: +1 with each restart, and with each growth beyond its reserve.
+    /// Generation of the first namespace's segment: +1 with each restart, and with each growth beyond
+    /// its reserve.
     pub fn generation(&self) -> u64 {
         self.core().current().segment.generation()
     }
@@ -132,58 +100,76 @@ impl Mirror {
         self.core().current().segment.instance()
     }
 
-    /// Whether the daemon is connected and said within the last 2 s that it lives. One clock reading,
-    /// and the system call that asks whether this is still the process that attached.
+    /// Whether the daemon is connected, lets this process see the first namespace, and said within the
+    /// last 2 s that it lives. One clock reading, and the system call that asks whether this is still the
+    /// process that attached.
     pub fn is_live(&self) -> bool {
         self.core().is_live()
     }
 
-    /// All tables and schema objects, as published now.
+    /// The namespaces that this process may see now, by their numbers. The daemon is asked; while it is
+    /// away, they are those that it named last.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] and its like, if the segment moves and the next one cannot be had.
-    pub fn catalogue(&self) -> Result<Arc<Catalogue>, Error> {
-        self.core().same_process()?;
-        let deadline = Instant::now() + MOVING;
-        loop {
-            match self.core().readable(deadline)?.catalogue() {
-                Ok(known) => return Ok(known.catalogue),
-                Err(ReadError::Moved | ReadError::Contended { .. }) => {}
-                Err(error) => return Err(Error::Protocol(format!("catalogue: {error}"))),
+    /// [`Error::Denied`], [`Error::Forked`].
+    pub fn namespaces(&self) -> Result<Vec<Seen>, Error> {
+        match self.spaces.look() {
+            Err(Error::NoDaemon { .. } | Error::Disconnected { .. } | Error::TimedOut { .. }) => {
+                Ok(self.spaces.seen())
             }
-            if Instant::now() >= deadline {
-                return Err(Error::Contended { what: "the catalogue".to_owned() });
-            }
-            thread::sleep(Duration::from_micros(100));
+            other => other,
         }
     }
 
-    /// Names of all tables, in the order of their creation.
+    /// All tables and schema objects of the namespaces that this process may see, as published now. Of
+    /// namespaces that came since the daemon was last asked, by [`Mirror::namespaces`] or for a name that
+    /// was not known, it has nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`] and its like, if the segment moves and the next one cannot be had;
+    /// [`Error::Denied`] where nothing may be seen any more.
+    pub fn catalogue(&self) -> Result<Arc<Catalogue>, Error> {
+        self.spaces.catalogue()
+    }
+
+    /// Names of all tables that this process may see, in the order of their creation: those of `main` as
+    /// they are, those of other namespaces with their namespace and a dot before.
     ///
     /// # Errors
     /// As [`Mirror::catalogue`].
     pub fn tables(&self) -> Result<Vec<String>, Error> {
-        Ok(self.catalogue()?.tables.iter().map(|t| t.name.clone()).collect())
+        Ok(self.catalogue()?.tables.iter().map(|t| t.full_name().into_owned()).collect())
     }
 
-    /// A handle of the table of this name (ASCII case folded). To be kept and used again and again.
+    /// A handle of the table of this name (ASCII case folded): `namespace.name`, or a name of `main`. To
+    /// be kept and used again and again.
     ///
     /// # Errors
-    /// [`Error::UnknownTable`], which names the tables there are.
+    /// [`Error::UnknownTable`], which names the tables there are; a table that this process may not see
+    /// is not there. [`Error::Denied`]: of a namespace that it could see until now. [`Error::NoDaemon`]
+    /// and its like, where a namespace is used for the first time.
     pub fn table(&self, name: &str) -> Result<Table, Error> {
-        Table::new(self.kept.clone(), name)
+        self.spaces.table(name)
     }
 
-    /// Waits until this revision, or a newer one, is published. For readers that were told a revision
-    /// by somebody else: a producer's own commits are visible when they are acknowledged.
+    /// Waits until this revision, or a newer one, is published in every namespace in use. For readers
+    /// that were told a revision by somebody else: a producer's own commits are visible when they are
+    /// acknowledged.
     ///
     /// # Errors
-    /// [`Error::TimedOut`].
+    /// [`Error::TimedOut`]; [`Error::Denied`] where nothing may be seen any more.
     pub fn wait_revision(&self, revision: u64, timeout: Duration) -> Result<(), Error> {
         let start = Instant::now();
+        // A forked child must not wait for the lock behind which the others are.
+        let forked = self.core().same_process().is_err();
+        let used = if forked { vec![self.kept.clone()] } else { self.spaces.used() };
         let mut pause = Duration::from_micros(10);
         loop {
-            let found = self.revision();
+            let open = used.iter().map(|kept| kept.core()).filter(|core| !core.is_shut());
+            let Some(found) = open.map(Core::revision).min() else {
+                // It says why.
+                return self.core().readable(start).map(|_| ());
+            };
             if found >= revision {
                 return Ok(());
             }
@@ -256,13 +242,13 @@ impl Mirror {
     }
 
     /// What was committed from revision `from` on, out of the commit log, up to the newest revision at
-    /// the time that the iterator gets there; of these tables, or of all where none is named. `from` 0
-    /// begins with the oldest that the log holds.
+    /// the time that the iterator gets there; of these tables, or of all that this process may see where
+    /// none is named. `from` 0 begins with the oldest that the log holds.
     ///
     /// # Errors
     /// [`Error::TooOld`], which names the oldest revision there is; [`Error::UnknownTable`].
     pub fn history(&self, from: u64, tables: &[&str]) -> Result<History, Error> {
-        History::new(self.kept.clone(), self.catalogue()?, from, tables)
+        History::new(self.spaces.clone(), from, tables)
     }
 
     fn ask_json(&self, call: &Call, timeout: Duration, what: &str) -> Result<Json, Error> {

@@ -1,25 +1,28 @@
 //! From records to events: numbers become names, images become rows.
 //!
-//! In: records in the order of revisions, from the events lane or the commit log. Out: events of the
-//! tables that are followed. Schema records go by here too, so names are those of their revision, and
-//! a table that is created later is followed from its creation on.
+//! In: records in the order of revisions, from the events lane or the commit log, of one namespace or of
+//! several. Out: events of the tables that are followed. Schema records go by here too, each with one
+//! namespace's part of the catalogue, so names are those of their revision, and a table that is created
+//! later is followed from its creation on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::record::{FLAG_LAST, Operation, RecordRef};
 
 use crate::error::Error;
 use crate::event::{ChangeEvent, Event, SchemaEvent};
+use crate::name::Wanted;
 use crate::row::Row;
 use crate::schema::Schema;
 
 /// What is needed to render records.
 pub(crate) struct Renderer {
-    /// Names of the tables that are followed; all where empty.
-    names: Vec<String>,
-    /// The catalogue as of the newest schema record, or as of the start.
-    catalogue: Catalogue,
+    /// The tables that are followed; all where empty.
+    names: Vec<Wanted>,
+    /// By the namespace's number: its part of the catalogue, as of the newest schema record or as of
+    /// the start.
+    parts: BTreeMap<u16, Catalogue>,
     /// Every table ever seen, its newest definition, for records of tables dropped since.
     seen: HashMap<u32, TableDef>,
     /// Ids of the tables that are followed, where not all are.
@@ -28,23 +31,26 @@ pub(crate) struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer for the tables of these names, all where there are none.
-    pub(crate) fn new(names: Vec<String>, catalogue: Catalogue) -> Self {
+    /// A renderer for these tables, all where there are none, of the namespaces with these parts.
+    pub(crate) fn new(
+        names: Vec<Wanted>,
+        parts: impl IntoIterator<Item = (u16, Catalogue)>,
+    ) -> Self {
         let mut renderer = Self {
             names,
-            catalogue: Catalogue::default(),
+            parts: BTreeMap::new(),
             seen: HashMap::new(),
             followed: HashSet::new(),
             forms: HashMap::new(),
         };
-        renderer.learn(catalogue);
+        parts.into_iter().for_each(|(namespace, part)| renderer.learn(namespace, part));
         renderer
     }
 
-    /// Takes a catalogue that holds from now on.
-    pub(crate) fn learn(&mut self, catalogue: Catalogue) {
-        for table in &catalogue.tables {
-            if self.names.iter().any(|n| n.eq_ignore_ascii_case(&table.name)) {
+    /// Takes a namespace's part of the catalogue, which holds from now on.
+    pub(crate) fn learn(&mut self, namespace: u16, part: Catalogue) {
+        for table in &part.tables {
+            if self.names.iter().any(|n| n.is(table)) {
                 self.followed.insert(table.id);
             }
             let known = self.seen.get(&table.id);
@@ -52,13 +58,13 @@ impl Renderer {
                 self.seen.insert(table.id, table.clone());
             }
         }
-        self.catalogue = catalogue;
+        self.parts.insert(namespace, part);
         self.forms.clear();
     }
 
     /// Version of the schema that is known.
     pub(crate) fn schema_version(&self) -> u64 {
-        self.catalogue.schema_version
+        self.parts.values().map(|p| p.schema_version).max().unwrap_or_default()
     }
 
     /// Ids of the followed tables, where each of the names is a table now. `None`: all tables must be
@@ -67,7 +73,8 @@ impl Renderer {
         if self.names.is_empty() {
             return None;
         }
-        self.names.iter().map(|n| self.catalogue.table(n).map(|t| t.id)).collect()
+        let id = |n: &Wanted| self.parts.values().find_map(|p| n.find(p)).map(|t| t.id);
+        self.names.iter().map(id).collect()
     }
 
     /// Whether a record of this table is wanted. A table is followed once it has had one of the names,
@@ -90,13 +97,8 @@ impl Renderer {
             }
             return self.change(record).map(|e| Some(Event::Change(e)));
         }
-        let event = self.schema(record)?;
-        let told = self.names.is_empty()
-            || [&event.created, &event.changed, &event.dropped]
-                .into_iter()
-                .flatten()
-                .any(|t| self.names.iter().any(|n| n.eq_ignore_ascii_case(t)));
-        Ok(told.then_some(Event::Schema(event)))
+        let (event, told) = self.schema(record)?;
+        Ok((told || self.names.is_empty()).then_some(Event::Schema(event)))
     }
 
     fn change(&mut self, record: &RecordRef<'_>) -> Result<ChangeEvent, Error> {
@@ -134,8 +136,8 @@ impl Renderer {
         {
             return form;
         }
-        let known = [self.catalogue.table_by_id(table), self.seen.get(&table)];
-        let form = known
+        let now = self.parts.values().find_map(|p| p.table_by_id(table));
+        let form = [now, self.seen.get(&table)]
             .into_iter()
             .flatten()
             .find_map(|def| Schema::of_shape(def, shape))
@@ -145,7 +147,8 @@ impl Renderer {
         form
     }
 
-    fn schema(&mut self, record: &RecordRef<'_>) -> Result<SchemaEvent, Error> {
+    /// What a schema record tells, and whether it is of a table that is followed by name.
+    fn schema(&mut self, record: &RecordRef<'_>) -> Result<(SchemaEvent, bool), Error> {
         let header = *record.header();
         let next = record.catalogue().map_err(bad_record)?;
         let mut event = SchemaEvent {
@@ -155,21 +158,27 @@ impl Renderer {
             at_us: header.at_us,
             ..SchemaEvent::default()
         };
+        let mut told = false;
+        let mut tell = |to: &mut Vec<String>, table: &TableDef| {
+            told |= self.names.iter().any(|n| n.is(table));
+            to.push(table.full_name().into_owned());
+        };
         // Before the first schema of all there was none.
         let none = Catalogue::default();
-        let before = if next.schema_version == 1 { &none } else { &self.catalogue };
+        let known = self.parts.get(&header.namespace);
+        let before = known.filter(|_| next.schema_version != 1).unwrap_or(&none);
         if before.schema_version < next.schema_version {
             for table in &next.tables {
                 match before.table_by_id(table.id) {
-                    None => event.created.push(table.name.clone()),
+                    None => tell(&mut event.created, table),
                     Some(old) if old.shape != table.shape || old.name != table.name => {
-                        event.changed.push(table.name.clone());
+                        tell(&mut event.changed, table);
                     }
                     Some(_) => {}
                 }
             }
             let gone = before.tables.iter().filter(|t| next.table_by_id(t.id).is_none());
-            event.dropped.extend(gone.map(|t| t.name.clone()));
+            gone.for_each(|table| tell(&mut event.dropped, table));
         } else {
             // Where history is read from its middle on, the catalogue known is newer than the first
             // records, and there is none before them to compare with: what can be told is told of the
@@ -177,16 +186,16 @@ impl Renderer {
             let id = header.table;
             match (next.table_by_id(id), self.seen.get(&id)) {
                 (Some(table), _) if table.past_shapes.is_empty() => {
-                    event.created.push(table.name.clone());
+                    tell(&mut event.created, table);
                 }
-                (Some(table), _) => event.changed.push(table.name.clone()),
-                (None, Some(table)) => event.dropped.push(table.name.clone()),
+                (Some(table), _) => tell(&mut event.changed, table),
+                (None, Some(table)) => tell(&mut event.dropped, table),
                 (None, None) if id != 0 => event.dropped.push(format!("#{id}")),
                 (None, None) => {}
             }
         }
-        self.learn(next);
-        Ok(event)
+        self.learn(header.namespace, next);
+        Ok((event, told))
     }
 }
 

@@ -6,9 +6,11 @@ use shmirror_shm::record::{
     FLAG_LAST, Operation, RecordHeader, RecordRef, RowRecord, encode_schema,
 };
 use shmirror_shm::value::Value;
+use zerocopy::IntoBytes;
 
 use super::Renderer;
 use crate::event::{ChangeEvent, Event};
+use crate::name::Wanted;
 use crate::schema::tests::table;
 
 fn catalogue(version: u64, tables: &[(u32, &str, u32)]) -> Catalogue {
@@ -52,6 +54,10 @@ fn schema(catalogue: &Catalogue, table: u32) -> Vec<u64> {
     words
 }
 
+fn wanted(namespace: &str, name: &str) -> Wanted {
+    Wanted { namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
 fn render(renderer: &mut Renderer, words: &[u64]) -> Option<Event> {
     renderer.render(&RecordRef::parse(words).unwrap()).unwrap()
 }
@@ -65,7 +71,7 @@ fn change(event: Option<Event>) -> ChangeEvent {
 
 #[test]
 fn a_row_record_becomes_a_change() {
-    let mut renderer = Renderer::new(vec![], catalogue(1, &[(4, "tag", 2)]));
+    let mut renderer = Renderer::new(vec![], [(0, catalogue(1, &[(4, "tag", 2)]))]);
     let values = [Value::from(5), Value::from("x")];
     let e = change(render(&mut renderer, &row((4, 2), Operation::Update, 0b10, &values)));
     assert_eq!((e.table.as_str(), e.key, e.changed), ("tag", vec![5.into()], vec!["v".to_owned()]));
@@ -82,7 +88,8 @@ fn a_row_record_becomes_a_change() {
 
 #[test]
 fn tables_are_followed_by_name_through_creation_and_renaming() {
-    let mut renderer = Renderer::new(vec!["A".into()], catalogue(3, &[(1, "b", 1)]));
+    let mut renderer =
+        Renderer::new(vec![wanted("main", "A")], [(0, catalogue(3, &[(1, "b", 1)]))]);
     assert_eq!(renderer.ids(), None, "it is not there yet");
     let record = |table| row((table, 1), Operation::Delete, 0, &[Value::from(1), Value::Null]);
     assert!(render(&mut renderer, &record(1)).is_none());
@@ -105,7 +112,7 @@ fn tables_are_followed_by_name_through_creation_and_renaming() {
 #[test]
 fn history_from_its_middle_tells_what_can_be_told() {
     let told = |now: &[(u32, &str, u32)], then: &[(u32, &str, u32)], about| {
-        let mut renderer = Renderer::new(vec![], catalogue(9, now));
+        let mut renderer = Renderer::new(vec![], [(0, catalogue(9, now))]);
         match render(&mut renderer, &schema(&catalogue(5, then), about)) {
             Some(Event::Schema(e)) => (e.created, e.changed, e.dropped),
             other => panic!("{other:?}"),
@@ -118,4 +125,40 @@ fn history_from_its_middle_tells_what_can_be_told() {
     assert_eq!(told(&now, &[], 1), (vec![], vec![], names(&["a"])));
     assert_eq!(told(&now, &[], 5), (vec![], vec![], names(&["#5"])));
     assert_eq!(told(&now, &[], 0), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn parts_are_of_their_namespace_and_names_are_full() {
+    let part = |version, tables: &[(u32, &str, u32)]| {
+        let mut part = catalogue(version, tables);
+        part.tables.iter_mut().for_each(|t| t.namespace = "plant".to_owned());
+        part
+    };
+    let in_plant = |mut words: Vec<u64>| {
+        let mut header = *RecordRef::parse(&words).unwrap().header();
+        header.namespace = 3;
+        let bytes = header.as_bytes();
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks(8)) {
+            *word = u64::from_ne_bytes(bytes.try_into().unwrap());
+        }
+        words
+    };
+    let parts = [(0, catalogue(4, &[(1, "t", 1)])), (3, part(4, &[(2, "t", 1)]))];
+    let mut all = Renderer::new(vec![], parts.clone());
+    let mut one = Renderer::new(vec![wanted("Plant", "T")], parts);
+    assert_eq!(one.ids(), Some(vec![2]));
+    let record = |table| row((table, 1), Operation::Delete, 0, &[Value::from(1), Value::Null]);
+    assert_eq!(change(render(&mut all, &record(1))).table, "t");
+    assert_eq!(change(render(&mut all, &in_plant(record(2)))).table, "plant.t");
+    assert!(render(&mut one, &record(1)).is_none());
+    assert!(render(&mut one, &in_plant(record(2))).is_some());
+    // What is not in this part was not dropped by it.
+    let words = in_plant(schema(&part(5, &[(3, "u", 1)]), 3));
+    let Some(Event::Schema(e)) = render(&mut all, &words) else { panic!() };
+    assert_eq!((e.created, e.dropped), (vec!["plant.u".to_owned()], vec!["plant.t".to_owned()]));
+    assert!(matches!(render(&mut one, &words), Some(Event::Schema(e)) if e.dropped == ["plant.t"]));
+    assert_eq!(change(render(&mut all, &record(1))).table, "t");
+    let words = schema(&catalogue(6, &[(1, "t", 2)]), 1);
+    assert!(matches!(render(&mut all, &words), Some(Event::Schema(e)) if e.changed == ["t"]));
+    assert!(render(&mut one, &words).is_none());
 }

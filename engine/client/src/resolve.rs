@@ -16,6 +16,7 @@ use shmirror_shm::value::ValueRef;
 use crate::attachment::{Core, MOVING};
 use crate::error::Error;
 use crate::into_key::show_key;
+use crate::name::Name;
 use crate::schema::Schema;
 use crate::swap::Swap;
 
@@ -57,7 +58,7 @@ impl Resolved {
     /// The table of this name, where it is now; not where `stale` is.
     pub(crate) fn find(
         core: &Core,
-        name: &str,
+        name: &Name,
         stale: Option<&Self>,
         deadline: Instant,
     ) -> Result<Self, Error> {
@@ -66,13 +67,13 @@ impl Resolved {
             match attachment.catalogue() {
                 Ok(known) => {
                     let catalogue = known.catalogue;
-                    let Some(index) =
-                        catalogue.tables.iter().position(|t| t.name.eq_ignore_ascii_case(name))
-                    else {
+                    let is_it = |t: &TableDef| t.is(core.namespace(), name.bare());
+                    let Some(index) = catalogue.tables.iter().position(is_it) else {
                         return Err(unknown_table(name, &catalogue));
                     };
                     let def = &catalogue.tables[index];
                     let Some(place) = known.places.iter().find(|(id, _)| *id == def.id) else {
+                        let name = name.asked();
                         return Err(Error::Protocol(format!("table {name:?} has no place")));
                     };
                     let place = place.1;
@@ -100,7 +101,7 @@ impl Resolved {
                 Err(error) => return Err(corrupt(name, error)),
             }
             if Instant::now() >= deadline {
-                return Err(Error::Contended { what: format!("table {name:?}") });
+                return Err(Error::Contended { what: format!("table {:?}", name.asked()) });
             }
             thread::sleep(PAUSE);
         }
@@ -148,7 +149,7 @@ impl Resolved {
 
 /// A table's name and where it was found last; what table and scan handles share.
 pub(crate) struct Place {
-    name: String,
+    name: Name,
     newest: Swap<Resolved>,
     /// One thread at a time resolves anew.
     resolving: Mutex<()>,
@@ -156,14 +157,14 @@ pub(crate) struct Place {
 
 impl Place {
     /// Resolves a name for the first time.
-    pub(crate) fn new(core: &Core, name: &str) -> Result<Self, Error> {
+    pub(crate) fn new(core: &Core, name: Name) -> Result<Self, Error> {
         core.same_process()?;
-        let first = Resolved::find(core, name, None, Instant::now() + MOVING)?;
-        Ok(Self { name: name.to_owned(), newest: Swap::new(first), resolving: Mutex::new(()) })
+        let first = Resolved::find(core, &name, None, Instant::now() + MOVING)?;
+        Ok(Self { name, newest: Swap::new(first), resolving: Mutex::new(()) })
     }
 
     /// The name that was asked for.
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &Name {
         &self.name
     }
 
@@ -208,7 +209,9 @@ impl Place {
                 ReadError::Moved => resolved = self.follow(core, resolved, deadline)?,
                 ReadError::Contended { .. } if Instant::now() < deadline => thread::yield_now(),
                 ReadError::Contended { .. } => {
-                    return Err(Error::Contended { what: format!("table {:?}", self.name) });
+                    return Err(Error::Contended {
+                        what: format!("table {:?}", self.name.asked()),
+                    });
                 }
                 error => return Err(corrupt(&self.name, error)),
             }
@@ -241,13 +244,13 @@ fn has_int_key(def: &TableDef) -> bool {
     matches!((parts.next(), parts.next()), (Some(only), None) if only.affinity != Affinity::Text)
 }
 
-fn unknown_table(name: &str, catalogue: &Catalogue) -> Error {
+fn unknown_table(name: &Name, catalogue: &Catalogue) -> Error {
     Error::UnknownTable {
-        table: name.to_owned(),
-        known: catalogue.tables.iter().map(|t| t.name.clone()).collect(),
+        table: name.asked().to_owned(),
+        known: catalogue.tables.iter().map(|t| t.full_name().into_owned()).collect(),
     }
 }
 
-fn corrupt(name: &str, error: ReadError) -> Error {
-    Error::Protocol(format!("table {name:?}: {error}"))
+fn corrupt(name: &Name, error: ReadError) -> Error {
+    Error::Protocol(format!("table {:?}: {error}", name.asked()))
 }

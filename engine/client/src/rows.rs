@@ -144,7 +144,7 @@ impl Rows {
                 Err(error) => return Err(error),
             }
             if Instant::now() >= deadline {
-                return Err(Error::Contended { what: format!("table {:?}", place.name()) });
+                return Err(Error::Contended { what: format!("table {:?}", place.name().asked()) });
             }
             thread::sleep(Duration::from_millis(1));
         }

@@ -36,6 +36,7 @@ impl Column {
 /// The form of the rows of one table at one shape.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Schema {
+    /// The full name.
     pub(crate) table: String,
     pub(crate) columns: Vec<Column>,
     pub(crate) key: Vec<KeyPart>,
@@ -49,7 +50,7 @@ impl Schema {
     /// The form of the table's present rows.
     pub(crate) fn of(def: &TableDef) -> &'static Self {
         intern(Self {
-            table: def.name.clone(),
+            table: def.full_name().into_owned(),
             columns: def.columns.iter().map(|c| Column::new(&c.name, c.hidden)).collect(),
             key: key_parts(def),
         })
@@ -67,7 +68,7 @@ impl Schema {
             Some(KeyPart::of(index, c))
         });
         Some(intern(Self {
-            table: def.name.clone(),
+            table: def.full_name().into_owned(),
             columns: past.iter().map(|(id, name)| Column::new(name, hidden(*id))).collect(),
             key: key.collect(),
         }))

@@ -9,13 +9,16 @@ use crate::bell::Bell;
 use crate::connection::{Place, same_process};
 use crate::error::Error;
 use crate::event::Event;
-use crate::follow::{Filled, Follow};
+use crate::feed::{Feed, Heard};
+use crate::merge::Filled;
 use crate::options::Options;
 
 /// Longest sleep between two looks at whether the daemon is still there.
 const LOOK: Duration = Duration::from_millis(150);
 /// How often a user of `epoll` is woken to reattach while there is no daemon.
 const RETRY: Duration = Duration::from_millis(100);
+/// How soon to look again while an event waits for the lanes of other namespaces to be stepped.
+const STEP: Duration = Duration::from_millis(1);
 
 /// What a [`Subscriber`] is to follow.
 #[derive(Clone, Debug)]
@@ -27,8 +30,13 @@ pub struct SubscriberBuilder {
 }
 
 impl SubscriberBuilder {
-    /// Only these tables; all, where this is not called. A name that is no table yet is followed as
-    /// soon as there is one.
+    /// Only these tables: `namespace.name`, or a name of `main`. A name that is no table yet is followed
+    /// as soon as there is one; also where its namespace is not yet to be seen, which the daemon is then
+    /// asked for every few seconds.
+    ///
+    /// Where this is not called, all tables are followed that this process may see. Namespaces that come
+    /// to be seen later are then followed from the next attachment on: after a restart of the daemon, or
+    /// where rights were withdrawn meanwhile.
     pub fn tables(mut self, names: &[&str]) -> Self {
         self.tables.extend(names.iter().map(|n| (*n).to_owned()));
         self
@@ -55,12 +63,12 @@ impl SubscriberBuilder {
     /// [`Error::Denied`], [`Error::Layout`].
     pub fn subscribe(self) -> Result<Subscriber, Error> {
         let place = Place::of(&self.options)?;
-        let follow = Follow::begin(place, self.options.attach_time(), self.tables, self.from)?;
+        let feed = Feed::begin(place, self.options.attach_time(), &self.tables, self.from)?;
         Ok(Subscriber {
-            follow: RefCell::new(follow),
+            feed: RefCell::new(feed),
             bell: Bell::new()?,
             bell_wanted: Cell::new(false),
-            bell_schema: Cell::new(0),
+            hung_for: RefCell::new(None),
             pid: std::process::id(),
         })
     }
@@ -68,6 +76,13 @@ impl SubscriberBuilder {
 
 /// Follows the changes of some or all tables: each once, in the order of revisions, through restarts of
 /// the daemon. One that is too slow for the events lane is told [`Event::Lagged`], once, and goes on.
+///
+/// Changes of several namespaces come as one stream: by revision, and within a revision by the number of
+/// their namespace. Each namespace has a lane of its own, so in one of them alone it may be too slow: then
+/// only changes of that one are missing. Where the daemon's rules are changed and a namespace may no
+/// longer be seen, [`Error::Denied`] says so once, and the others go on; where nothing is left to follow,
+/// each call says it. When the right comes back it goes on, and what was not seen is told as
+/// [`Event::Lagged`].
 ///
 /// One thread at a time reads it; it may be sent to another.
 ///
@@ -87,12 +102,12 @@ impl SubscriberBuilder {
 /// # Ok::<(), shmirror::Error>(())
 /// ```
 pub struct Subscriber {
-    follow: RefCell<Follow>,
+    feed: RefCell<Feed>,
     bell: Bell,
-    /// Somebody asked for the descriptor.
+    /// Somebody waits for the descriptor.
     bell_wanted: Cell<bool>,
-    /// The schema version that the bell was hung for.
-    bell_schema: Cell<u64>,
+    /// What the bell was hung for.
+    hung_for: RefCell<Option<Heard>>,
     pid: u32,
 }
 
@@ -107,8 +122,8 @@ impl Subscriber {
     ///
     /// # Errors
     /// [`Error::OtherInstance`]: another store is served at the socket now;
-    /// [`Subscriber::resume_from`] accepts it. [`Error::Denied`], [`Error::Layout`],
-    /// [`Error::Forked`].
+    /// [`Subscriber::resume_from`] accepts it. [`Error::Denied`]: a namespace may no longer be seen; the
+    /// next call goes on with the others. [`Error::Layout`], [`Error::Forked`].
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Event>, Error> {
         self.next_until(Instant::now().checked_add(timeout))
     }
@@ -124,9 +139,9 @@ impl Subscriber {
     fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Error> {
         same_process(self.pid)?;
         loop {
-            let follow = self.follow.get_mut();
-            if follow.fill()? == Filled::Ready {
-                return Ok(follow.pop());
+            let feed = self.feed.get_mut();
+            if feed.fill()? == Filled::Ready {
+                return Ok(feed.pop());
             }
             let left = deadline.map_or(LOOK, |d| d.saturating_duration_since(Instant::now()));
             if left.is_zero() {
@@ -134,7 +149,17 @@ impl Subscriber {
                 // descriptor is to be silent after a look that found nothing.
                 return self.try_next();
             }
-            follow.wait(left.min(LOOK));
+            let left = left.min(LOOK);
+            if let Some(only) = feed.single() {
+                only.wait(left);
+                continue;
+            }
+            // Several lanes have no word in common to sleep on: the bell rings for all of them.
+            self.bell_wanted.set(true);
+            if let Some(event) = self.try_next()? {
+                return Ok(Some(event));
+            }
+            self.bell.wait(left);
         }
     }
 
@@ -145,18 +170,22 @@ impl Subscriber {
     /// As [`Subscriber::next`].
     pub fn try_next(&mut self) -> Result<Option<Event>, Error> {
         same_process(self.pid)?;
-        if self.follow.get_mut().fill()? != Filled::Ready {
+        let mut filled = self.feed.get_mut().fill()?;
+        if filled != Filled::Ready {
             if !self.bell_wanted.get() {
-                self.follow.get_mut().check_link();
+                self.feed.get_mut().check_links();
                 return Ok(None);
             }
             // Silenced before the last look, so that what comes after it rings again.
             self.bell.hush();
-            self.follow.get_mut().check_link();
+            self.feed.get_mut().check_links();
             self.hang_bell();
-            self.follow.get_mut().fill()?;
+            filled = self.feed.get_mut().fill()?;
+            if filled == Filled::Held {
+                self.bell.ring_after(Some(STEP));
+            }
         }
-        Ok(self.follow.get_mut().pop())
+        if filled == Filled::Ready { Ok(self.feed.get_mut().pop()) } else { Ok(None) }
     }
 
     /// A descriptor that becomes readable when [`Subscriber::try_next`] may have something, for `poll`
@@ -178,24 +207,28 @@ impl Subscriber {
     /// [`Error::TooOld`], and it stays where it is; [`Error::NoDaemon`], [`Error::Disconnected`].
     pub fn resume_from(&mut self, revision: u64) -> Result<(), Error> {
         same_process(self.pid)?;
-        self.follow.get_mut().resume(revision)
+        self.feed.get_mut().resume(revision)
     }
 
     /// Sees to it that the daemon of now rings, for the tables of now, or that the user asks again
     /// soon.
     fn hang_bell(&self) {
-        let follow = self.follow.borrow();
+        let feed = self.feed.borrow();
         let bell = &self.bell;
-        if !follow.is_linked() {
+        if let Some(time) = feed.next_look() {
+            bell.ring_after(Some(time));
+        }
+        if !feed.is_linked() {
             bell.take_down();
             bell.ring_after(Some(RETRY));
             return;
         }
-        if bell.is_hung() && self.bell_schema.get() == follow.schema_version() {
+        let heard = Some(feed.heard());
+        if bell.is_hung() && *self.hung_for.borrow() == heard {
             return;
         }
-        match follow.bell().and_then(|pipe| bell.hang(pipe)) {
-            Ok(()) => self.bell_schema.set(follow.schema_version()),
+        match feed.bell().and_then(|pipe| bell.hang(pipe)) {
+            Ok(()) => _ = self.hung_for.replace(heard),
             Err(error) => {
                 tracing::debug!(%error, "the daemon cannot ring now");
                 bell.take_down();

@@ -13,7 +13,8 @@ use crate::cell::Cell;
 use crate::error::Error;
 use crate::form::Form;
 use crate::into_key::IntoKey;
-use crate::mirror::Kept;
+use crate::kept::Kept;
+use crate::name::Name;
 use crate::resolve::{Place, Resolved};
 use crate::row::Row;
 use crate::rows::Rows;
@@ -22,7 +23,8 @@ use crate::scan::Scan;
 /// A handle of one table, by its name. May be used from any thread.
 ///
 /// It follows the table: through a daemon restart, a growth of the segment, an ALTER TABLE, a DROP
-/// (then reading says [`Error::UnknownTable`]) and a new CREATE of the same name.
+/// (then reading says [`Error::UnknownTable`]) and a new CREATE of the same name. Where the daemon's
+/// rules are changed and its namespace is withdrawn from this process, reading says [`Error::Denied`].
 ///
 /// ```no_run
 /// # use shmirror::{Mirror, Options, Row};
@@ -48,7 +50,7 @@ pub struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(kept: Arc<Kept>, name: &str) -> Result<Self, Error> {
+    pub(crate) fn new(kept: Arc<Kept>, name: Name) -> Result<Self, Error> {
         let place = Place::new(kept.core(), name)?;
         buffer::prepare();
         Ok(Self { kept, place })
@@ -60,7 +62,7 @@ impl Table {
 
     /// The name that the handle was made with.
     pub fn name(&self) -> &str {
-        self.place.name()
+        self.place.name().asked()
     }
 
     /// The table's definition as published now; of a table that was dropped, the last one.
@@ -68,7 +70,8 @@ impl Table {
         // A forked child must not wait for the catalogue's lock.
         let here = self.core().same_process().is_ok();
         let known = here.then(|| self.core().current().catalogue().ok()).flatten();
-        let now = known.as_ref().and_then(|k| k.catalogue.table(self.name()));
+        let (namespace, name) = (self.core().namespace(), self.place.name().bare());
+        let now = known.as_ref().and_then(|k| k.catalogue.table_in(namespace, name));
         Arc::new(now.unwrap_or_else(|| self.place.newest().def()).clone())
     }
 
@@ -245,7 +248,7 @@ impl Table {
     /// # Errors
     /// [`Error::NoSuchRow`], [`Error::UnknownColumn`], [`Error::Key`], [`Error::UnknownTable`].
     pub fn cell<K: IntoKey>(&self, key: K, column: &str) -> Result<Cell, Error> {
-        Cell::new(self.kept.clone(), self.name(), &key, column)
+        Cell::new(self.kept.clone(), self.place.name(), &key, column)
     }
 }
 
