@@ -111,7 +111,7 @@ impl State {
         for def in &catalogue.tables {
             let table = match before.remove(&def.id) {
                 Some(table) if *table.def == *def => table,
-                _ => Arc::new(Table::new(Arc::new(def.clone()))),
+                _ => Arc::new(Table::of(def, catalogue)),
             };
             self.tables.insert(def.id, table);
         }
@@ -290,7 +290,7 @@ impl State {
         Ok(())
     }
 
-    /// The net changes of the request, which are forgotten here.
+    /// The net changes of the request, by rising number of their namespace, which are forgotten here.
     pub fn drain(&mut self) -> Result<Vec<RowDelta>, Reject> {
         let rows = std::mem::take(&mut self.rows);
         self.clear();
@@ -305,6 +305,9 @@ impl State {
             if let Some(delta) = net(table, row)? {
                 deltas.push(delta);
             }
+        }
+        if !deltas.is_sorted_by_key(|d| d.namespace) {
+            deltas.sort_by_key(|d| d.namespace);
         }
         Ok(deltas)
     }
@@ -323,7 +326,7 @@ fn net(table: &Table, row: Touched) -> Result<Option<RowDelta>, Reject> {
     };
     let Some(source) = row.new.as_ref().or(row.old.as_ref()) else { return Ok(None) };
     Ok(Some(RowDelta {
-        namespace: 0,
+        namespace: table.namespace,
         table: row.table,
         shape: table.def.shape,
         columns: columns as u16, // at most limits::COLUMNS + 1
@@ -351,7 +354,7 @@ fn key_image(table: &Table, image: &ImageRef<'_>) -> Result<Image, Reject> {
 pub(crate) fn key_of(table: &Table, image: &Image) -> Result<Key, Reject> {
     let image = image.as_ref();
     Key::of_image(&table.parts, &image).map_err(|error| {
-        let name = &table.def.name;
+        let name = table.def.full_name();
         match &error {
             KeyError::Null { column } => Reject::new(
                 RejectCode::BadKey,
@@ -418,7 +421,7 @@ fn image_of(table: &Table, arguments: &Context<'_>, first: usize) -> Result<Imag
             SqlValue::Text(t) => {
                 long |= t.len() > limits::VALUE_BYTES;
                 if std::str::from_utf8(t).is_err() {
-                    return Err(not_utf8(&table.def.name, &column.name));
+                    return Err(not_utf8(&table.def.full_name(), &column.name));
                 }
             }
             SqlValue::Blob(b) => long |= b.len() > limits::VALUE_BYTES,
@@ -442,7 +445,7 @@ pub(crate) fn not_utf8(table: &str, column: &str) -> Reject {
 }
 
 fn check_size(table: &Table, image: &Image) -> Result<(), Reject> {
-    let name = &table.def.name;
+    let name = table.def.full_name();
     let view = image.as_ref();
     for (i, column) in table.def.columns.iter().enumerate() {
         let found = view.get(i).map_or(0, |v| v.var_len());

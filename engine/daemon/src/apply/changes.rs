@@ -8,6 +8,7 @@ use shmirror_shm::value::{Value, ValueRef};
 use super::WorkingCopy;
 use super::db::SqlError;
 use super::delta::RowRevisions;
+use super::guard::Touched;
 use super::plan::{Kind, Plan, plan};
 use super::reject::{Reject, show_values};
 
@@ -64,7 +65,7 @@ fn insert(copy: &mut WorkingCopy, plan: &Plan, row: &[Value], number: usize) -> 
     check_count(plan, row)?;
     check_sizes(plan, row)?;
     let failed = |copy: &WorkingCopy, error: &SqlError| {
-        let name = &plan.table.def.name;
+        let def = &plan.table.def;
         let which = match &plan.key_at {
             Some(at) => format!("key {}", show_values(at.iter().map(|&i| row[i].as_ref()))),
             None => format!("row {}", number + 1),
@@ -72,8 +73,8 @@ fn insert(copy: &mut WorkingCopy, plan: &Plan, row: &[Value], number: usize) -> 
         let verb = if plan.kind == Kind::Insert(OnConflict::Update) { "upsert" } else { "insert" };
         copy.refuse(
             error,
-            &format!("{verb} into table \"{name}\", {which}"),
-            std::slice::from_ref(name),
+            &format!("{verb} into table \"{}\", {which}", def.full_name()),
+            &[Touched::new(Some(&def.namespace), &def.name)],
         )
     };
     let values = || row.iter().map(Value::as_ref);
@@ -108,14 +109,14 @@ fn by_key(
     values: &[Value],
     key: &[Value],
 ) -> Result<(), Reject> {
-    let name = &plan.table.def.name;
+    let def = &plan.table.def;
     let shown = || show_values(key.iter().map(Value::as_ref));
     let verb = if plan.kind == Kind::Update { "update of" } else { "delete from" };
     let failed = |copy: &WorkingCopy, error: &SqlError| {
         copy.refuse(
             error,
-            &format!("{verb} table \"{name}\", key {}", shown()),
-            std::slice::from_ref(name),
+            &format!("{verb} table \"{}\", key {}", def.full_name(), shown()),
+            &[Touched::new(Some(&def.namespace), &def.name)],
         )
     };
     let all = values.iter().chain(key).map(Value::as_ref);
@@ -138,12 +139,12 @@ fn by_key(
 }
 
 fn no_such_row(plan: &Plan, key: &[Value]) -> Reject {
-    let (name, key) = (&plan.table.def.name, show_values(key.iter().map(Value::as_ref)));
+    let (name, key) = (plan.table.def.full_name(), show_values(key.iter().map(Value::as_ref)));
     Reject::new(RejectCode::NoSuchRow, format!("table \"{name}\" has no row with key {key}"))
 }
 
 fn malformed(plan: &Plan, what: &str) -> Reject {
-    let name = &plan.table.def.name;
+    let name = plan.table.def.full_name();
     Reject::new(RejectCode::Malformed, format!("change of table \"{name}\": {what}"))
 }
 
@@ -161,7 +162,8 @@ fn check_sizes(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
         if found > limits::VALUE_BYTES {
             let def = &plan.table.def;
             let column = def.columns.get(column).map_or("", |c| c.name.as_str());
-            let what = format!("table \"{}\", column \"{column}\": bytes of a value", def.name);
+            let what =
+                format!("table \"{}\", column \"{column}\": bytes of a value", def.full_name());
             return Err(Reject::limit(what, found, limits::VALUE_BYTES));
         }
     }
@@ -171,7 +173,7 @@ fn check_sizes(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
 /// The key that these values are.
 fn key_of(plan: &Plan, values: &[ValueRef<'_>]) -> Result<Key, Reject> {
     Key::new(&plan.table.parts, values).map_err(|error| {
-        let name = &plan.table.def.name;
+        let name = plan.table.def.full_name();
         let shown = show_values(values.iter().copied());
         let mut message = format!("table \"{name}\", key {shown}: {error}");
         if matches!(error, KeyError::Count { .. }) {
@@ -209,7 +211,7 @@ fn check_insert_revision(
     check_count(plan, row)?;
     let Some(at) = &plan.key_at else {
         let parts: Vec<&str> = plan.table.parts.iter().map(|p| p.name.as_str()).collect();
-        let name = &plan.table.def.name;
+        let name = plan.table.def.full_name();
         return Err(Reject::new(
             RejectCode::BadKey,
             format!("table \"{name}\": if_revision needs the whole key ({})", parts.join(", ")),
@@ -222,7 +224,7 @@ fn check_insert_revision(
 }
 
 fn mismatch(plan: &Plan, key: &[ValueRef<'_>], found: u64, wanted: u64) -> Reject {
-    let (name, key) = (&plan.table.def.name, show_values(key.iter().copied()));
+    let (name, key) = (plan.table.def.full_name(), show_values(key.iter().copied()));
     let found = match found {
         0 => "there is no such row".to_owned(),
         n => format!("its revision is {n}"),

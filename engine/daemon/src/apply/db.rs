@@ -200,6 +200,12 @@ impl Db {
         self.conn.changes()
     }
 
+    /// Sets what `last_insert_rowid()` gives until a row is inserted.
+    pub fn set_last_insert_rowid(&self, rowid: i64) {
+        // SAFETY: `db` is open.
+        unsafe { ffi::sqlite3_set_last_insert_rowid(self.handle(), rowid) }
+    }
+
     /// Whether a foreign key is broken at this moment.
     pub fn has_broken_foreign_keys(&self) -> Result<bool, SqlError> {
         let (mut now, mut high) = (0, 0);
@@ -265,18 +271,23 @@ impl Db {
     }
 
     /// The collation of a column as declared.
-    pub fn collation_of(&self, table: &str, column: &str) -> Result<String, SqlError> {
+    pub fn collation_of(
+        &self,
+        namespace: &str,
+        table: &str,
+        column: &str,
+    ) -> Result<String, SqlError> {
         let text = |s: &str| {
             std::ffi::CString::new(s).map_err(|_| SqlError::misuse("a name with a NUL in it"))
         };
-        let (table, column) = (text(table)?, text(column)?);
+        let (namespace, table, column) = (text(namespace)?, text(table)?, text(column)?);
         let mut collation = std::ptr::null();
         // SAFETY: all texts end with NUL and live through the call; the unwanted outputs may be
         // NULL; the collation's name is copied before SQLite is called again.
         unsafe {
             let code = ffi::sqlite3_table_column_metadata(
                 self.handle(),
-                c"main".as_ptr(),
+                namespace.as_ptr(),
                 table.as_ptr(),
                 column.as_ptr(),
                 std::ptr::null_mut(),

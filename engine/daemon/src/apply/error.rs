@@ -67,6 +67,17 @@ pub enum ApplyError {
         /// What differs.
         what: String,
     },
+    /// More namespaces than this SQLite can attach.
+    #[error(
+        "working copy: {found} namespaces besides main, but the SQLite of this build can attach {allowed} \
+         databases (SQLITE_MAX_ATTACHED)"
+    )]
+    Attached {
+        /// How many there would be.
+        found: usize,
+        /// How many it takes.
+        allowed: usize,
+    },
     /// A call out of turn, or on a working copy that broke.
     #[error("working copy: {0}")]
     State(&'static str),

@@ -7,9 +7,12 @@
 
 use std::collections::HashSet;
 use std::ffi::{CStr, c_int, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memmem;
 use rusqlite::ffi;
+use rusqlite::functions::FunctionFlags;
 
 use super::db::{Db, SqlError};
 
@@ -38,6 +41,26 @@ pub(crate) fn install(db: &Db) -> Result<(), SqlError> {
         db.create_function(name, arguments, flags, sides as *mut c_void, function)?;
     }
     Ok(())
+}
+
+/// Has `changes()` and `total_changes()` count from the beginning of a request, as no request is to
+/// learn of another's: what is returned takes the connection's total at that moment.
+pub(crate) fn install_counters(db: &Db) -> Result<Arc<AtomicU64>, SqlError> {
+    let before = Arc::new(AtomicU64::new(0));
+    // As SQLite's own: views and triggers may use them.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+    for (name, all) in [("changes", false), ("total_changes", true)] {
+        let before = before.clone();
+        db.connection().create_scalar_function(name, 0, flags, move |context| {
+            // SAFETY: the connection is the one that calls, and is used for two counters of it alone.
+            let connection = unsafe { context.get_connection() }?;
+            let since = connection.total_changes().saturating_sub(before.load(Ordering::Relaxed));
+            // Without a change since, the last statement that changed rows was another request's.
+            let count = if all || since == 0 { since } else { connection.changes() };
+            Ok(i64::try_from(count).unwrap_or(i64::MAX))
+        })?;
+    }
+    Ok(before)
 }
 
 /// The arguments of a call.

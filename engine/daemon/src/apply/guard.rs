@@ -4,14 +4,20 @@
 //! foreign keys included; the answers are noted for the caller.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
+use shmirror_shm::catalogue::{Catalogue, TableDef};
+use shmirror_shm::request::RejectCode;
+
 use super::db::{Db, SqlError};
+use super::error::ApplyError;
 use super::functions;
+use super::reach::Reach;
+use super::tables::quote;
 
 /// Name of the function that the capture triggers call.
 pub(crate) const CAPTURE: &str = "shmirror_capture";
@@ -37,31 +43,73 @@ pub(crate) enum Mode {
     Query = 3,
 }
 
+/// A table, a view or a trigger, as SQLite names it to the authorizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// Its namespace. `None` where the statement names none and needs no column of it (`SELECT
+    /// count(*) FROM pid`): then SQLite does not say.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl Touched {
+    /// Takes SQLite's two names.
+    pub fn new(namespace: Option<&str>, name: &str) -> Self {
+        Self { namespace: namespace.map(str::to_owned), name: name.to_owned() }
+    }
+
+    /// Whether it can be this one, ASCII case folded.
+    pub fn is(&self, namespace: &str, name: &str) -> bool {
+        let of = self.namespace.as_deref();
+        self.name.eq_ignore_ascii_case(name) && of.is_none_or(|n| n.eq_ignore_ascii_case(namespace))
+    }
+
+    /// The table that it is, found as SQLite finds it: a bare name in the first namespace that has it.
+    pub fn table<'c>(&self, catalogue: &'c Catalogue) -> Option<&'c TableDef> {
+        match &self.namespace {
+            Some(namespace) => catalogue.table_in(namespace, &self.name),
+            None => catalogue
+                .all_namespaces()
+                .find_map(|(_, namespace)| catalogue.table_in(namespace, &self.name)),
+        }
+    }
+}
+
 /// What a statement touches, as SQLite told while compiling it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     /// It changes the schema.
     pub ddl: bool,
+    /// The object that it creates or drops, or whose table it alters.
+    pub defined: Option<Touched>,
     /// The table that ALTER TABLE names.
-    pub altered: Option<String>,
+    pub altered: Option<Touched>,
     /// The table that DROP TABLE names.
-    dropped: Option<String>,
+    dropped: Option<Touched>,
     /// Tables and views that are read.
-    pub read: Vec<String>,
+    pub read: Vec<Touched>,
     /// It asks for the schema itself.
     pub reads_schema: bool,
     /// Tables that are written, by triggers and foreign keys too.
-    pub written: Vec<String>,
+    pub written: Vec<Touched>,
     /// Triggers and views that are part of it.
-    pub programs: Vec<String>,
+    pub programs: Vec<Touched>,
     /// Why it is denied.
-    pub denied: Option<String>,
+    pub denied: Option<(RejectCode, String)>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    notes: Notes,
+    /// How far the client's statements reach; `None` for everywhere.
+    reach: Option<Reach>,
 }
 
 #[derive(Debug)]
 struct Shared {
     mode: AtomicU8,
-    notes: Mutex<Notes>,
+    noted: Mutex<Noted>,
     start: Instant,
     /// Nanoseconds after `start`; 0 for no deadline.
     deadline: AtomicU64,
@@ -76,7 +124,7 @@ impl Guard {
     pub fn install(connection: &mut rusqlite::Connection) -> Result<Self, SqlError> {
         let shared = Arc::new(Shared {
             mode: AtomicU8::new(Mode::Own as u8),
-            notes: Mutex::default(),
+            noted: Mutex::default(),
             start: Instant::now(),
             deadline: AtomicU64::new(0),
         });
@@ -89,13 +137,17 @@ impl Guard {
 
     /// Runs `compile` in `mode`; returns its result and the notes taken.
     pub fn watch<T>(&self, mode: Mode, compile: impl FnOnce() -> T) -> (T, Notes) {
-        *self.0.notes.lock().unwrap_or_else(PoisonError::into_inner) = Notes::default();
+        self.0.noted().notes = Notes::default();
         let before = self.0.mode.swap(mode as u8, Ordering::Relaxed);
         let result = compile();
         self.0.mode.store(before, Ordering::Relaxed);
-        let notes =
-            std::mem::take(&mut *self.0.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        let notes = std::mem::take(&mut self.0.noted().notes);
         (result, notes)
+    }
+
+    /// A client's statements that may write ([`Mode::Script`]) reach no further than this from now on.
+    pub fn limit(&self, reach: Option<Reach>) {
+        self.0.noted().reach = reach;
     }
 
     /// Statements are interrupted from `time` after now on.
@@ -116,6 +168,10 @@ impl Guard {
 }
 
 impl Shared {
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_late(&self) -> bool {
         match self.deadline.load(Ordering::Relaxed) {
             0 => false,
@@ -128,12 +184,16 @@ impl Shared {
         if mode == Mode::Own as u8 {
             return Authorization::Allow;
         }
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.noted();
+        let Noted { notes, reach } = &mut *noted;
         notes.take(context);
         if mode == Mode::Plan as u8 {
             return Authorization::Allow;
         }
-        let refusal = notes.refusal(context, mode == Mode::Query as u8);
+        let is_query = mode == Mode::Query as u8;
+        let refusal = notes.refusal(context, is_query).map(|why| (RejectCode::NotAllowed, why));
+        let reach = reach.as_ref().filter(|_| !is_query);
+        let refusal = refusal.or_else(|| reach.and_then(|reach| reach.refusal(notes, context)));
         match refusal {
             Some(why) => {
                 notes.denied.get_or_insert(why);
@@ -151,44 +211,56 @@ impl Notes {
         self.ddl && self.altered.is_none() && self.dropped.is_none()
     }
 
+    /// Whether it alters a table or drops one, for which SQLite itself goes through its temporary
+    /// schema, where our triggers are.
+    pub fn reworks(&self) -> bool {
+        self.altered.is_some() || self.dropped.is_some()
+    }
+
     fn take(&mut self, context: &AuthContext<'_>) {
-        if let Some(program) = context.accessor
-            && !self.programs.iter().any(|p| p == program)
-        {
-            self.programs.push(program.to_owned());
+        let database = context.database_name;
+        let note = |list: &mut Vec<Touched>, name: &str| {
+            let known = |t: &Touched| t.name == name && t.namespace.as_deref() == database;
+            if !list.iter().any(known) {
+                list.push(Touched::new(database, name));
+            }
+        };
+        // Programs cannot leave their namespace, so what they touch says where they are.
+        if let Some(program) = context.accessor {
+            note(&mut self.programs, program);
         }
         match context.action {
             AuthAction::Insert { table_name }
             | AuthAction::Delete { table_name }
-            | AuthAction::Update { table_name, .. }
-                if !self.written.iter().any(|t| t == table_name) =>
-            {
-                self.written.push(table_name.to_owned());
-            }
+            | AuthAction::Update { table_name, .. } => note(&mut self.written, table_name),
             AuthAction::Read { table_name, .. } => {
                 let starts =
                     |p: &str| table_name.get(..p.len()).is_some_and(|s| s.eq_ignore_ascii_case(p));
                 self.reads_schema |= starts("sqlite_") || starts("pragma_");
-                if !self.read.iter().any(|t| t == table_name) {
-                    self.read.push(table_name.to_owned());
-                }
+                note(&mut self.read, table_name);
             }
             AuthAction::Pragma { .. } => self.reads_schema = true,
-            AuthAction::AlterTable { table_name, .. } => {
+            AuthAction::AlterTable { table_name, database_name } => {
                 self.ddl = true;
-                self.altered = Some(table_name.to_owned());
+                self.altered = Some(Touched::new(Some(database_name), table_name));
+                self.defined.clone_from(&self.altered);
             }
             AuthAction::DropTable { table_name } => {
                 self.ddl = true;
-                self.dropped = Some(table_name.to_owned());
+                self.dropped = Some(Touched::new(database, table_name));
+                self.defined.clone_from(&self.dropped);
             }
-            AuthAction::CreateTable { .. }
-            | AuthAction::CreateIndex { .. }
-            | AuthAction::CreateView { .. }
-            | AuthAction::CreateTrigger { .. }
-            | AuthAction::DropIndex { .. }
-            | AuthAction::DropView { .. }
-            | AuthAction::DropTrigger { .. } => self.ddl = true,
+            AuthAction::CreateTable { table_name: name }
+            | AuthAction::CreateIndex { index_name: name, .. }
+            | AuthAction::CreateView { view_name: name }
+            | AuthAction::CreateTrigger { trigger_name: name, .. }
+            | AuthAction::DropIndex { index_name: name, .. }
+            | AuthAction::DropView { view_name: name }
+            | AuthAction::DropTrigger { trigger_name: name, .. } => {
+                self.ddl = true;
+                // DROP TABLE drops indexes and triggers too.
+                self.defined.get_or_insert_with(|| Touched::new(database, name));
+            }
             _ => {}
         }
     }
@@ -216,8 +288,9 @@ impl Notes {
             {
                 no(READ_ONLY)
             }
-            AuthAction::Attach { .. } => no("ATTACH is not allowed: an instance is one database"),
-            AuthAction::Detach { .. } => no("DETACH is not allowed: an instance is one database"),
+            AuthAction::Attach { .. } | AuthAction::Detach { .. } => no(
+                "ATTACH and DETACH are not allowed: the databases of an instance are its namespaces",
+            ),
             AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => {
                 no("BEGIN, COMMIT, ROLLBACK and SAVEPOINT are not allowed: a request is one \
                  transaction already")
@@ -239,7 +312,10 @@ impl Notes {
             }
             // DROP TABLE drops our own triggers on that table too.
             AuthAction::DropTempTrigger { table_name, .. }
-                if self.dropped.as_deref().is_some_and(|t| t.eq_ignore_ascii_case(table_name)) =>
+                if self
+                    .dropped
+                    .as_ref()
+                    .is_some_and(|t| t.name.eq_ignore_ascii_case(table_name)) =>
             {
                 None
             }
@@ -284,6 +360,32 @@ pub(crate) fn open() -> Result<(Db, Guard), SqlError> {
     Ok((db, guard))
 }
 
+/// Attaches an empty database in memory to a connection that [`open`] made, under the name of a
+/// namespace. No transaction may be open.
+///
+/// # Errors
+/// [`ApplyError::Attached`] where this SQLite takes no more, or SQLite refuses otherwise.
+pub(crate) fn attach(db: &Db, name: &str) -> Result<(), ApplyError> {
+    use rusqlite::limits::Limit;
+    let conn = db.connection();
+    let failed = |e: SqlError| ApplyError::sqlite("attaching a namespace", &e);
+    let set =
+        |limit| conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, limit).map_err(|e| failed(e.into()));
+    let there = (2..).take_while(|i| conn.db_name(*i).is_ok()).count();
+    // SQLite takes the limit down to the one that it was built with.
+    set(i32::MAX)?;
+    let allowed = conn.limit(Limit::SQLITE_LIMIT_ATTACHED).map_err(|e| failed(e.into()));
+    let done = allowed.and_then(|allowed| {
+        let allowed = usize::try_from(allowed).unwrap_or(0);
+        if there >= allowed {
+            return Err(ApplyError::Attached { found: there + 1, allowed });
+        }
+        db.exec(&format!("ATTACH ':memory:' AS {}", quote(name))).map_err(failed)
+    });
+    set(0)?;
+    done
+}
+
 /// Settings that every connection with plaintext in it shares: nothing is ever written to a file.
 fn harden(db: &Db) -> Result<(), SqlError> {
     use rusqlite::config::DbConfig;
@@ -293,6 +395,7 @@ fn harden(db: &Db) -> Result<(), SqlError> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    // Nobody attaches but `attach`.
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     conn.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
     conn.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, functions::LIKE_PATTERN_BYTES)?;

@@ -6,10 +6,19 @@ use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::image::ImageRef;
 
 use super::capture::Capture;
-use super::db::SqlError;
+use super::create::create_in;
+use super::db::{Db, SqlError};
 use super::rows::Writers;
 use super::schema::evolve;
-use super::{ApplyError, Steps, WorkingCopy, guard, plan};
+use super::shadow::Shadows;
+use super::{ApplyError, Rights, Steps, WorkingCopy, functions, guard, plan};
+
+/// Makes an object of the catalogue; `what` is for the error.
+fn create(db: &Db, namespace: &str, sql: &str, what: &str) -> Result<(), ApplyError> {
+    let differs = || ApplyError::Catalogue { what: format!("{what}: its text") };
+    let sql = create_in(namespace, sql).ok_or_else(differs)?;
+    db.exec(&sql).map_err(|e| ApplyError::sqlite(what, &e))
+}
 
 impl WorkingCopy {
     /// A working copy with the tables of `catalogue`, empty and loading: next come
@@ -20,6 +29,9 @@ impl WorkingCopy {
     pub fn new(catalogue: &Catalogue) -> Result<Self, ApplyError> {
         let failed = |e: SqlError| ApplyError::sqlite("opening it", &e);
         let (mut db, guard) = guard::open().map_err(failed)?;
+        for namespace in &catalogue.namespaces {
+            guard::attach(&db, &namespace.name)?;
+        }
         // CHECKs and foreign keys held when the rows were written; triggers are not there yet.
         db.exec(
             "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON;
@@ -27,9 +39,10 @@ impl WorkingCopy {
         )
         .map_err(failed)?;
         let capture = Capture::install(&db).map_err(failed)?;
+        let counted = functions::install_counters(&db).map_err(failed)?;
         for table in &catalogue.tables {
             let what = format!("creating table {}", table.id);
-            db.exec(&table.sql).map_err(|e| ApplyError::sqlite(&what, &e))?;
+            create(&db, &table.namespace, &table.sql, &what)?;
         }
         let steps = Steps::keep(&mut db).map_err(failed)?;
         capture.state().set_tables(catalogue);
@@ -42,11 +55,36 @@ impl WorkingCopy {
             plans: plan::Plans::default(),
             writers: Writers::default(),
             steps,
+            counted,
+            shadows: Shadows::default(),
+            rights: Rights::all(),
             group: None,
             loading: true,
             behind: false,
+            defined: Vec::new(),
             broken: None,
         })
+    }
+
+    /// Makes sure that there is a namespace of this name, between two groups, also while serving; its
+    /// number.
+    ///
+    /// # Errors
+    /// A group is open, the rows are not loaded, this SQLite can attach no more, or it refuses.
+    pub fn add_namespace(&mut self, name: &str) -> Result<u16, ApplyError> {
+        self.check_usable()?;
+        if self.group.is_some() {
+            return Err(ApplyError::State("add_namespace while a group is open"));
+        }
+        if let Some(id) = self.catalogue.namespace_id(name) {
+            return Ok(id);
+        }
+        guard::attach(&self.db, name)?;
+        self.shadows.clear();
+        let mut catalogue = (*self.catalogue).clone();
+        let id = catalogue.add_namespace(name);
+        self.catalogue = Arc::new(catalogue);
+        Ok(id)
     }
 
     /// Loads a row, in any order; a row with its key is overwritten. An image of a past shape is
@@ -81,7 +119,7 @@ impl WorkingCopy {
         let catalogue = self.catalogue.clone();
         for (number, object) in (1..).zip(&catalogue.objects) {
             let what = format!("creating object {number}, {:?}", object.kind);
-            self.db.exec(&object.sql).map_err(|e| ApplyError::sqlite(&what, &e))?;
+            create(&self.db, &object.namespace, &object.sql, &what)?;
         }
         self.db
             .exec(
@@ -104,7 +142,8 @@ impl WorkingCopy {
     /// SQLite reads the schema as the catalogue has it.
     fn check_catalogue(&self) -> Result<(), ApplyError> {
         // Without ids and texts to go by, every table is read anew.
-        let empty = Catalogue::default();
+        let namespaces = self.catalogue.namespaces.clone();
+        let empty = Catalogue { namespaces, ..Catalogue::default() };
         let (read, _) = evolve(&self.db, &empty, None)?;
         let differs = |what: String| Err(ApplyError::Catalogue { what });
         for (known, found) in self.catalogue.tables.iter().zip(&read.tables) {

@@ -18,7 +18,8 @@
 //! ```text
 //! changes, plan   typed changes as statements           capture, tables   what the triggers tell
 //! script          SQL text, statement by statement      delta             the net change, as told
-//! guard, replace  what a statement may do               schema            catalogue after DDL
+//! guard, replace  what a statement may do               schema, create    catalogue after DDL
+//! reach, shadow   what is there for who asks
 //! reject, foreign why not, in words                     load, rows        rows past the rules
 //! sequences       AUTOINCREMENT                         functions         what SQLite does too slowly
 //! db, stmt        the layer on SQLite; unsafe is here   words             bare words of SQL
@@ -26,6 +27,7 @@
 
 mod capture;
 mod changes;
+pub(crate) mod create;
 pub(crate) mod db;
 mod delta;
 mod error;
@@ -34,12 +36,14 @@ mod functions;
 pub(crate) mod guard;
 mod load;
 mod plan;
+mod reach;
 pub(crate) mod reject;
 mod replace;
 pub(crate) mod rows;
 mod schema;
 pub(crate) mod script;
 pub(crate) mod sequences;
+mod shadow;
 mod stmt;
 pub(crate) mod tables;
 #[cfg(test)]
@@ -47,10 +51,11 @@ mod tests;
 mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::catalogue::{Catalogue, SchemaObject, TableDef};
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
 use shmirror_shm::limits;
@@ -58,7 +63,9 @@ use shmirror_shm::request::{RejectCode, Request, ResultSet};
 
 use capture::Capture;
 use db::{Db, Kept, SqlError};
-use guard::Guard;
+use guard::{Guard, Touched};
+use reach::Reach;
+use shadow::Shadows;
 use words::Words;
 
 use crate::rights::Rights;
@@ -113,10 +120,17 @@ pub struct WorkingCopy {
     plans: plan::Plans,
     writers: rows::Writers,
     steps: Steps,
+    /// What `changes()` counts from.
+    counted: Arc<AtomicU64>,
+    shadows: Shadows,
+    /// Of whom the present request is.
+    rights: Rights,
     group: Option<Group>,
     loading: bool,
     /// Within a request: CREATE statements ran that the catalogue does not show yet.
     behind: bool,
+    /// Numbers of the namespaces in which the present request changed the schema.
+    defined: Vec<u16>,
     /// Set when the copy no longer is what was committed.
     broken: Option<&'static str>,
 }
@@ -180,17 +194,6 @@ impl WorkingCopy {
         self.apply_as(&Rights::all(), request, revisions, budget)
     }
 
-    /// Makes sure that there is a namespace of this name, between two groups; its number.
-    ///
-    /// # Errors
-    /// A group is open, or SQLite refuses.
-    pub fn add_namespace(&mut self, name: &str) -> Result<u16, ApplyError> {
-        let mut catalogue = (*self.catalogue).clone();
-        let id = catalogue.add_namespace(name);
-        self.catalogue = Arc::new(catalogue);
-        Ok(id)
-    }
-
     /// Applies one request as a whole, of who may do what `rights` say.
     ///
     /// # Errors
@@ -202,7 +205,6 @@ impl WorkingCopy {
         revisions: &dyn RowRevisions,
         budget: &Budget,
     ) -> Result<Applied, Reject> {
-        let _ = rights;
         let usable = self.check_usable();
         usable.map_err(|e| Reject::internal("applying a request", e))?;
         match &self.group {
@@ -216,6 +218,12 @@ impl WorkingCopy {
         let before = self.catalogue.clone();
         let sequences = self.sequences.clone();
         self.capture.state().clear();
+        self.rights = rights.clone();
+        self.defined.clear();
+        self.behind = false;
+        // No request learns of another's.
+        self.db.set_last_insert_rowid(0);
+        self.counted.store(self.db.connection().total_changes(), Ordering::Relaxed);
         self.step(|s| s.savepoint, "beginning a request")
             .map_err(|e| Reject::internal("applying a request", e))?;
         self.guard.start_clock(budget.time);
@@ -223,7 +231,12 @@ impl WorkingCopy {
             Request::Transaction(changes) => {
                 changes::run(self, changes, revisions).map(|()| Vec::new())
             }
-            Request::Sql(sql) => script::run(self, sql, budget),
+            Request::Sql(sql) => {
+                self.guard.limit(Reach::of(rights, &before));
+                let done = script::run(self, sql, budget);
+                self.guard.limit(None);
+                done
+            }
         };
         let late = self.guard.is_late();
         self.guard.stop_clock();
@@ -335,8 +348,11 @@ impl WorkingCopy {
         let own = |e: SqlError| Reject::internal("ending a request", e);
         if self.db.has_broken_foreign_keys().map_err(own)? {
             let ids = self.capture.state().touched_tables();
-            let name = |id: &u32| self.catalogue.table_by_id(*id).map(|t| t.name.clone());
-            let names: Vec<String> = ids.iter().filter_map(name).collect();
+            let name = |id: &u32| {
+                let def = self.catalogue.table_by_id(*id)?;
+                Some(Touched::new(Some(&def.namespace), &def.name))
+            };
+            let names: Vec<Touched> = ids.iter().filter_map(name).collect();
             let keys = foreign::explain(&self.db, &self.catalogue, &names);
             let message = format!("at the end of the request: {}{keys}", reject::FOREIGN_KEY);
             return Err(Reject::new(RejectCode::ForeignKey, message));
@@ -350,7 +366,7 @@ impl WorkingCopy {
             let mut next = (*self.catalogue).clone();
             next.schema_version = before.schema_version + 1;
             self.catalogue = Arc::new(next);
-            schema_delta(before, &self.catalogue)
+            schema_delta(before, &self.catalogue, &self.defined)
         });
         let count = changes.len() as u64;
         Ok(Applied { changes: Arc::new(changes), schema, sequences, count, results })
@@ -360,6 +376,9 @@ impl WorkingCopy {
         let found = self.catalogue.to_bytes();
         let found = found.map_err(|e| Reject::internal("writing the catalogue", e))?.len();
         if found > limits::CATALOGUE_BYTES {
+            if !self.rights.is_everything() {
+                return Err(Reject::full("bytes of definitions", limits::CATALOGUE_BYTES));
+            }
             let what = "bytes of all definitions of tables, indexes, views and triggers";
             return Err(Reject::limit(what, found, limits::CATALOGUE_BYTES));
         }
@@ -369,6 +388,9 @@ impl WorkingCopy {
     /// Takes back what the failed request did.
     fn undo_request(&mut self, before: &Arc<Catalogue>) {
         self.capture.state().clear();
+        if !self.defined.is_empty() {
+            self.shadows.clear();
+        }
         let undone = if self.db.is_autocommit() {
             self.redo_group(before)
         } else {
@@ -417,6 +439,7 @@ impl WorkingCopy {
         if !Arc::ptr_eq(&self.catalogue, &catalogue) {
             self.capture.state().set_tables(&catalogue);
             self.catalogue = catalogue;
+            self.shadows.clear();
             if self.forget_statements().is_err() {
                 self.broken = Some("its statements could not be compiled again");
             }
@@ -452,7 +475,7 @@ impl WorkingCopy {
 
     /// The refusal that SQLite's `error` about `context` comes to; `written` names the tables that
     /// the failed statement writes.
-    fn refuse(&self, error: &SqlError, context: &str, written: &[String]) -> Reject {
+    fn refuse(&self, error: &SqlError, context: &str, written: &[Touched]) -> Reject {
         if let Some(fault) = self.capture.state().take_fault() {
             return fault;
         }
@@ -477,10 +500,23 @@ impl Steps {
     }
 }
 
-fn schema_delta(before: &Catalogue, after: &Arc<Catalogue>) -> SchemaDelta {
+/// `defined`: where the request changed the schema, be it only to change it back.
+fn schema_delta(before: &Catalogue, after: &Arc<Catalogue>, defined: &[u16]) -> SchemaDelta {
+    let is_other = |name: &str| {
+        let is_table = |t: &&TableDef| t.namespace == name;
+        let is_object = |o: &&SchemaObject| o.namespace == name;
+        !before.tables.iter().filter(is_table).eq(after.tables.iter().filter(is_table))
+            || !before.objects.iter().filter(is_object).eq(after.objects.iter().filter(is_object))
+    };
+    let mut parts: Vec<u16> =
+        after.all_namespaces().filter(|(_, name)| is_other(name)).map(|(id, _)| id).collect();
+    if parts.is_empty() {
+        // What is left of it is a number that no table gets again; it has to be kept somewhere.
+        parts.extend(defined.iter().min());
+    }
     let mut delta = SchemaDelta {
         catalogue: after.clone(),
-        parts: vec![0],
+        parts,
         created: Vec::new(),
         reshaped: Vec::new(),
         dropped: Vec::new(),

@@ -1,15 +1,18 @@
 //! How a typed change is done: SQL, compiled once for each (table, action, columns) as they are
 //! named, and kept until the schema changes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use shmirror_shm::catalogue::{MAIN, TableDef};
 use shmirror_shm::request::{OnConflict, RejectCode};
 
 use super::WorkingCopy;
 use super::db::{Kept, SqlError};
 use super::guard::{Mode, Notes};
+use super::reach::may_only_be_read;
 use super::reject::Reject;
 use super::replace::{check_replace, replaces};
 use super::schema::ROWID;
@@ -88,27 +91,68 @@ pub(super) fn plan(
         Kind::Update => 100,
         Kind::Delete => 101,
     };
+    let given = table;
+    let table = &*asked_for(copy, given);
     let hash = copy.plans.hasher.hash_one((table, tag, columns));
     let same =
         |p: &&Arc<Plan>| p.kind == kind && p.given_table == table && p.given_columns == columns;
     if let Some(known) = copy.plans.found.get(&hash).and_then(|all| all.iter().find(same)) {
+        check_rights(copy, &known.table, given)?;
         return Ok(known.clone());
     }
     if copy.plans.count >= PLANS {
         copy.forget_statements()?;
     }
-    let made = Arc::new(make(copy, table, kind, columns)?);
+    let made = Arc::new(make(copy, [table, given], kind, columns)?);
     copy.plans.count += 1;
     copy.plans.found.entry(hash).or_default().push(made.clone());
     Ok(made)
 }
 
-fn make(copy: &mut WorkingCopy, name: &str, kind: Kind, given: &[String]) -> Result<Plan, Reject> {
-    let Some(def) = copy.catalogue.table(name) else {
-        return Err(Reject::unknown_table(&copy.catalogue, name));
+/// The name by which the table is to be looked up that who asks can mean by `name`: a namespace that
+/// is hidden from it does not stand in the way of a table of main with a dot in its name.
+fn asked_for<'n>(copy: &WorkingCopy, name: &'n str) -> Cow<'n, str> {
+    let hidden = name.split_once('.').and_then(|(space, _)| copy.catalogue.namespace_id(space));
+    match hidden {
+        Some(id) if id != 0 && !copy.rights.may_read(id) => Cow::Owned(format!("{MAIN}.{name}")),
+        _ => Cow::Borrowed(name),
+    }
+}
+
+/// Who asks may write the table; `name` is what it called it.
+fn check_rights(copy: &WorkingCopy, table: &Table, name: &str) -> Result<(), Reject> {
+    if copy.rights.may_write(table.namespace) {
+        return Ok(());
+    }
+    if !copy.rights.may_read(table.namespace) {
+        return Err(unknown(copy, name));
+    }
+    let (shown, namespace) = (table.def.full_name(), &table.def.namespace);
+    let why = format!("change of table \"{shown}\": {}", may_only_be_read(namespace));
+    Err(Reject::new(RejectCode::Denied, why))
+}
+
+/// There is no such table, among those that who asks may know of.
+fn unknown(copy: &WorkingCopy, name: &str) -> Reject {
+    let is_seen = |t: &&TableDef| {
+        copy.catalogue.namespace_id(&t.namespace).is_some_and(|id| copy.rights.may_read(id))
+    };
+    Reject::unknown_table(copy.catalogue.tables.iter().filter(is_seen), name)
+}
+
+/// The plan for the table that is to be looked up as `looked_up` and was called `name`.
+fn make(
+    copy: &mut WorkingCopy,
+    [looked_up, name]: [&str; 2],
+    kind: Kind,
+    given: &[String],
+) -> Result<Plan, Reject> {
+    let Some(def) = copy.catalogue.table(looked_up) else {
+        return Err(unknown(copy, name));
     };
     let table = copy.capture.state().table(def.id);
     let table = table.ok_or_else(|| Reject::internal("planning a change", "no such table"))?;
+    check_rights(copy, &table, name)?;
     let mut columns = Vec::with_capacity(given.len());
     for column in given {
         let index = column_index(&table, column)
@@ -153,7 +197,7 @@ fn make(copy: &mut WorkingCopy, name: &str, kind: Kind, given: &[String]) -> Res
     }
     let sequence = writes_sequence(&made.notes);
     Ok(Plan {
-        given_table: name.to_owned(),
+        given_table: looked_up.to_owned(),
         given_columns: given.to_vec(),
         kind,
         table,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use rusqlite::ffi;
-use shmirror_shm::catalogue::{Catalogue, TableDef};
+use shmirror_shm::catalogue::TableDef;
 use shmirror_shm::limits;
 use shmirror_shm::request::RejectCode;
 use shmirror_shm::value::ValueRef;
@@ -36,12 +36,24 @@ impl Reject {
         Self::new(RejectCode::Limit, format!("{what}: {found} found, at most {allowed} allowed"))
     }
 
-    /// No such table.
-    pub(crate) fn unknown_table(catalogue: &Catalogue, name: &str) -> Self {
-        let known = list(catalogue.tables.iter().map(|t| t.name.as_str()));
-        let message = if catalogue.tables.is_empty() {
+    /// A limit of the whole instance that was passed, for who may not see all of it.
+    pub(crate) fn full(what: &str, allowed: usize) -> Self {
+        Self::new(
+            RejectCode::Limit,
+            format!("there is no room for this: an instance has at most {allowed} {what}"),
+        )
+    }
+
+    /// No such table among `tables`, which are those that whoever asks may know of.
+    pub(crate) fn unknown_table<'t>(
+        tables: impl Iterator<Item = &'t TableDef>,
+        name: &str,
+    ) -> Self {
+        let names: Vec<_> = tables.map(TableDef::full_name).collect();
+        let message = if names.is_empty() {
             format!("there is no table \"{name}\": there are no tables yet")
         } else {
+            let known = list(names.iter().map(AsRef::as_ref));
             format!("there is no table \"{name}\"; tables are {known}")
         };
         Self::new(RejectCode::UnknownTable, message)
@@ -50,7 +62,7 @@ impl Reject {
     /// No such column.
     pub(crate) fn unknown_column(table: &TableDef, name: &str) -> Self {
         let known = list(table.columns.iter().map(|c| c.name.as_str()));
-        let table = &table.name;
+        let table = table.full_name();
         Self::new(
             RejectCode::UnknownColumn,
             format!("table \"{table}\" has no column \"{name}\"; its columns are {known}"),

@@ -4,16 +4,22 @@
 use shmirror_shm::catalogue::{Catalogue, ObjectKind, SchemaObject};
 use shmirror_shm::request::RejectCode;
 
+use super::guard::Touched;
 use super::reject::Reject;
 use super::words::{Words, has_keyword};
 
 /// Whether a definition says what to replace: REPLACE in a constraint or in a trigger's body.
-pub(crate) fn replaces(catalogue: &Catalogue, tables: &[String], programs: &[String]) -> bool {
-    let among = |names: &[String], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-    catalogue.tables.iter().any(|t| among(tables, &t.name) && has_keyword(&t.sql, "REPLACE"))
+pub(crate) fn replaces(catalogue: &Catalogue, tables: &[Touched], programs: &[Touched]) -> bool {
+    let among = |list: &[Touched], namespace: &str, name: &str| {
+        list.iter().any(|touched| touched.is(namespace, name))
+    };
+    catalogue
+        .tables
+        .iter()
+        .any(|t| among(tables, &t.namespace, &t.name) && has_keyword(&t.sql, "REPLACE"))
         || catalogue.objects.iter().any(|o| {
             o.kind == ObjectKind::Trigger
-                && among(programs, &o.name)
+                && among(programs, &o.namespace, &o.name)
                 && has_keyword(&o.sql, "REPLACE")
         })
 }
@@ -24,25 +30,31 @@ pub(crate) fn replaces(catalogue: &Catalogue, tables: &[String], programs: &[Str
 /// statement itself replaces, in which its triggers follow it.
 pub(crate) fn check_replace(
     catalogue: &Catalogue,
-    programs: &[String],
+    programs: &[Touched],
     by_statement: bool,
 ) -> Result<(), Reject> {
-    let named = |name: &str| programs.iter().any(|p| p.eq_ignore_ascii_case(name));
-    let triggers: Vec<&SchemaObject> = catalogue
-        .objects
-        .iter()
-        .filter(|o| o.kind == ObjectKind::Trigger && named(&o.name))
-        .collect();
-    let is_replaced = |table: &str| {
-        let name = table.to_ascii_lowercase();
+    let named = |o: &SchemaObject| programs.iter().any(|p| p.is(&o.namespace, &o.name));
+    let triggers: Vec<&SchemaObject> =
+        catalogue.objects.iter().filter(|o| o.kind == ObjectKind::Trigger && named(o)).collect();
+    let is_replaced = |of: &SchemaObject| {
+        let name = of.table.to_ascii_lowercase();
+        let is_beside = |t: &&SchemaObject| t.namespace.eq_ignore_ascii_case(&of.namespace);
+        let table = catalogue.table_in(&of.namespace, &of.table);
         by_statement
-            || catalogue.table(table).is_some_and(|t| has_keyword(&t.sql, "REPLACE"))
-            || triggers.iter().filter(|t| has_keyword(&t.sql, "REPLACE")).any(|t| {
+            || table.is_some_and(|t| has_keyword(&t.sql, "REPLACE"))
+            || triggers.iter().copied().filter(is_beside).any(|t| {
+                if !has_keyword(&t.sql, "REPLACE") {
+                    return false;
+                }
                 let sql = t.sql.to_ascii_lowercase();
                 sql.find("begin").is_some_and(|body| sql[body..].contains(&name))
             })
     };
-    match triggers.iter().find(|t| ignores_deletes(&t.sql) && is_replaced(&t.table)) {
+    let table = |of: &SchemaObject| {
+        let table = catalogue.table_in(&of.namespace, &of.table);
+        table.map_or_else(|| of.table.clone(), |t| t.full_name().into_owned())
+    };
+    match triggers.iter().find(|t| ignores_deletes(&t.sql) && is_replaced(t)) {
         None => Ok(()),
         Some(trigger) => Err(Reject::new(
             RejectCode::NotAllowed,
@@ -50,7 +62,8 @@ pub(crate) fn check_replace(
                 "REPLACE is not allowed in table \"{}\", as its trigger \"{}\" can ignore the delete \
                  of the row that is replaced, and SQLite would keep both; use INSERT … ON CONFLICT DO \
                  UPDATE",
-                trigger.table, trigger.name
+                table(trigger),
+                trigger.name
             ),
         )),
     }

@@ -138,8 +138,9 @@ pub(crate) fn read_all(
     f: &mut dyn FnMut(Image) -> Result<(), Reject>,
 ) -> Result<(), Reject> {
     let sql = format!("SELECT {} FROM {}", table.sql_list(""), table.sql_name());
-    let failed =
-        |e: SqlError| Reject::of_sqlite(&e, &format!("reading table \"{}\"", table.def.name));
+    let failed = |e: SqlError| {
+        Reject::of_sqlite(&e, &format!("reading table \"{}\"", table.def.full_name()))
+    };
     let mut query = db.prepare(&sql).map_err(failed)?;
     while query.step().map_err(failed)? {
         f(image_of(table, &query)?)?;
@@ -160,8 +161,9 @@ pub(crate) fn read_one(
         table.sql_name(),
         table.sql_key_test(1)
     );
-    let failed =
-        |e: SqlError| Reject::of_sqlite(&e, &format!("reading table \"{}\"", table.def.name));
+    let failed = |e: SqlError| {
+        Reject::of_sqlite(&e, &format!("reading table \"{}\"", table.def.full_name()))
+    };
     let mut query = db.prepare(&sql).map_err(failed)?;
     let like = like.as_ref();
     let values: Vec<ValueRef<'_>> = keys.iter().map(|&i| like.get(i).unwrap_or_default()).collect();
@@ -176,7 +178,7 @@ fn image_of(table: &Table, row: &super::stmt::Stmt<'_>) -> Result<Image, Reject>
         .iter()
         .enumerate()
         .map(|(i, column)| {
-            row.value(i).map_err(|_| super::capture::not_utf8(&table.def.name, &column.name))
+            row.value(i).map_err(|_| super::capture::not_utf8(&table.def.full_name(), &column.name))
         })
         .collect::<Result<_, _>>()?;
     Ok(Image::encode(values.into_iter()))

@@ -12,8 +12,9 @@ use shmirror_shm::request::RejectCode;
 use shmirror_shm::value::ValueRef;
 
 use super::db::{Db, SqlError};
+use super::guard::Touched;
 use super::reject::Reject;
-use super::tables::rowid_alias;
+use super::tables::{quote, rowid_alias};
 
 /// Name of the hidden column that a table without a declared key gets.
 pub(crate) const ROWID: &str = "rowid";
@@ -38,14 +39,15 @@ pub(crate) struct Evolution {
 pub(crate) fn evolve(
     db: &Db,
     before: &Catalogue,
-    altered: Option<&str>,
+    altered: Option<&Touched>,
 ) -> Result<(Catalogue, Evolution), Reject> {
-    let (found, objects) =
-        read_objects(db).map_err(|e| Reject::internal("reading the schema", e))?;
-    let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    let (mut found, mut objects) = (Vec::new(), Vec::new());
+    for (_, namespace) in before.all_namespaces() {
+        read_objects(db, namespace, &mut found, &mut objects)
+            .map_err(|e| Reject::internal("reading the schema", e))?;
+    }
     // ALTER TABLE … RENAME TO: the one new name belongs to the one that is missing.
-    let is_gone = |name: &str| !found.iter().any(|(n, _)| same(n, name));
-    let renamed = altered.filter(|old| is_gone(old));
+    let renamed = altered.filter(|old| !found.iter().any(|f| old.is(f.namespace, &f.name)));
     let mut evolution = Evolution::default();
     let mut next = Catalogue {
         schema_version: before.schema_version,
@@ -55,10 +57,13 @@ pub(crate) fn evolve(
         tables: Vec::with_capacity(found.len()),
         objects,
     };
-    for (name, sql) in found {
-        let known = before.tables.iter().find(|t| same(&t.name, &name));
-        let known = match (known, renamed) {
-            (None, Some(old)) => before.tables.iter().find(|t| same(&t.name, old)),
+    for Found { namespace, name, sql } in found {
+        let known = before.table_in(namespace, &name);
+        let is_its = |old: &&Touched| {
+            old.namespace.as_deref().is_some_and(|of| of.eq_ignore_ascii_case(namespace))
+        };
+        let known = match (known, renamed.filter(is_its)) {
+            (None, Some(old)) => before.table_in(namespace, &old.name),
             (known, _) => known,
         };
         match known {
@@ -66,7 +71,7 @@ pub(crate) fn evolve(
                 next.tables.push(table.clone())
             }
             Some(table) => {
-                let read = read_table(db, &name, sql)?;
+                let read = read_table(db, namespace, &name, sql)?;
                 let (table, reshaped) = succeed(table, read)?;
                 evolution.altered.push(table.id);
                 if reshaped {
@@ -75,7 +80,7 @@ pub(crate) fn evolve(
                 next.tables.push(table);
             }
             None => {
-                let mut table = read_table(db, &name, sql)?;
+                let mut table = read_table(db, namespace, &name, sql)?;
                 table.id = next.next_table_id;
                 table.shape = 1;
                 for (id, column) in (1..).zip(&mut table.columns) {
@@ -94,50 +99,60 @@ pub(crate) fn evolve(
         .map(|t| (t.id, t.shape))
         .collect();
     evolution.changed = next.tables != before.tables || next.objects != before.objects;
-    if next.tables.len() > limits::TABLES {
-        return Err(Reject::limit("tables", next.tables.len(), limits::TABLES));
-    }
     Ok((next, evolution))
 }
 
-/// Names and texts of the tables, and all other objects, both in the order of their creation.
-#[expect(clippy::type_complexity, reason = "a pair, named by the one caller at once")]
-fn read_objects(db: &Db) -> Result<(Vec<(String, String)>, Vec<SchemaObject>), SqlError> {
-    let mut query = db.prepare(
-        "SELECT type,name,tbl_name,sql FROM main.sqlite_schema
+/// A table of SQLite's schema.
+struct Found<'n> {
+    namespace: &'n str,
+    name: String,
+    sql: String,
+}
+
+/// The tables of a namespace, and all other objects of it, both in the order of their creation.
+fn read_objects<'n>(
+    db: &Db,
+    namespace: &'n str,
+    tables: &mut Vec<Found<'n>>,
+    objects: &mut Vec<SchemaObject>,
+) -> Result<(), SqlError> {
+    let mut query = db.prepare(&format!(
+        "SELECT type,name,tbl_name,sql FROM {}.sqlite_schema
          WHERE sql IS NOT NULL AND substr(name,1,7)<>'sqlite_' ORDER BY rowid",
-    )?;
-    let (mut tables, mut objects) = (Vec::new(), Vec::new());
+        quote(namespace)
+    ))?;
     while query.step()? {
+        let (name, sql) = (query.text(1), query.text(3));
         let kind = match query.text(0).as_str() {
             "table" => {
-                tables.push((query.text(1), query.text(3)));
+                tables.push(Found { namespace, name, sql });
                 continue;
             }
             "index" => ObjectKind::Index,
             "view" => ObjectKind::View,
             _ => ObjectKind::Trigger,
         };
-        let (name, table, sql) = (query.text(1), query.text(2), query.text(3));
-        objects.push(SchemaObject { kind, namespace: MAIN.to_owned(), name, table, sql });
+        let table = query.text(2);
+        objects.push(SchemaObject { kind, namespace: namespace.to_owned(), name, table, sql });
     }
-    Ok((tables, objects))
+    Ok(())
 }
 
 /// The table as SQLite describes it. Its own id, its columns' and its shape are still 0.
-fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
+fn read_table(db: &Db, namespace: &str, name: &str, sql: String) -> Result<TableDef, Reject> {
     let failed = |e: SqlError| Reject::internal("reading the schema", e);
     check_name("table", name)?;
-    let (without_rowid, strict) = read_kind(db, name).map_err(failed)?;
-    let mut columns = read_columns(db, name, strict).map_err(failed)?;
+    let shown = full_name(namespace, name);
+    let (without_rowid, strict) = read_kind(db, namespace, name).map_err(failed)?;
+    let mut columns = read_columns(db, namespace, name, strict).map_err(failed)?;
     for column in &columns {
         check_name("column", &column.name)?;
     }
     if columns.len() > limits::COLUMNS {
-        let what = format!("table \"{name}\": columns");
+        let what = format!("table \"{shown}\": columns");
         return Err(Reject::limit(what, columns.len(), limits::COLUMNS));
     }
-    let key_index = read_key_collations(db, name, &mut columns).map_err(failed)?;
+    let key_index = read_key_collations(db, namespace, name, &mut columns).map_err(failed)?;
     let mut key: Vec<(u16, u16)> = (0u16..)
         .zip(&columns)
         .filter(|(_, c)| c.key_position > 0)
@@ -145,7 +160,7 @@ fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
         .collect();
     key.sort_unstable();
     if key.len() > limits::KEY_COLUMNS {
-        let what = format!("table \"{name}\": columns of its key");
+        let what = format!("table \"{shown}\": columns of its key");
         return Err(Reject::limit(what, key.len(), limits::KEY_COLUMNS));
     }
     let mut key_columns: Vec<u16> = key.into_iter().map(|(_, i)| i).collect();
@@ -159,7 +174,7 @@ fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
             return Err(Reject::new(
                 RejectCode::NotAllowed,
                 format!(
-                    "table \"{name}\" declares no PRIMARY KEY, and its columns rowid, _rowid_ and oid \
+                    "table \"{shown}\" declares no PRIMARY KEY, and its columns rowid, _rowid_ and oid \
                      hide its rowid, so that its rows have no key; declare a PRIMARY KEY"
                 ),
             ));
@@ -180,7 +195,7 @@ fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
     }
     Ok(TableDef {
         id: 0,
-        namespace: MAIN.to_owned(),
+        namespace: namespace.to_owned(),
         name: name.to_owned(),
         shape: 0,
         sql,
@@ -193,6 +208,15 @@ fn read_table(db: &Db, name: &str, sql: String) -> Result<TableDef, Reject> {
     })
 }
 
+/// As [`TableDef::full_name`].
+fn full_name(namespace: &str, name: &str) -> String {
+    if namespace.eq_ignore_ascii_case(MAIN) {
+        name.to_owned()
+    } else {
+        format!("{namespace}.{name}")
+    }
+}
+
 fn check_name(what: &str, name: &str) -> Result<(), Reject> {
     if name.len() > limits::NAME_BYTES {
         let shown: String = name.chars().take(40).collect();
@@ -202,19 +226,23 @@ fn check_name(what: &str, name: &str) -> Result<(), Reject> {
     Ok(())
 }
 
-fn read_kind(db: &Db, table: &str) -> Result<(bool, bool), SqlError> {
-    let mut query =
-        db.prepare("SELECT wr,strict FROM pragma_table_list(?1) WHERE schema='main'")?;
-    query.bind(&[ValueRef::Text(table)])?;
+fn read_kind(db: &Db, namespace: &str, table: &str) -> Result<(bool, bool), SqlError> {
+    let mut query = db.prepare("SELECT wr,strict FROM pragma_table_list(?1) WHERE schema=?2")?;
+    query.bind(&[ValueRef::Text(table), ValueRef::Text(namespace)])?;
     Ok(if query.step()? { (query.integer(0) != 0, query.integer(1) != 0) } else { (false, false) })
 }
 
-fn read_columns(db: &Db, table: &str, strict: bool) -> Result<Vec<ColumnDef>, SqlError> {
+fn read_columns(
+    db: &Db,
+    namespace: &str,
+    table: &str,
+    strict: bool,
+) -> Result<Vec<ColumnDef>, SqlError> {
     let mut query = db.prepare(
-        "SELECT name,type,\"notnull\",dflt_value,pk,hidden FROM pragma_table_xinfo(?1,'main') \
+        "SELECT name,type,\"notnull\",dflt_value,pk,hidden FROM pragma_table_xinfo(?1,?2) \
          ORDER BY cid",
     )?;
-    query.bind(&[ValueRef::Text(table)])?;
+    query.bind(&[ValueRef::Text(table), ValueRef::Text(namespace)])?;
     let mut columns = Vec::new();
     while query.step()? {
         let (name, decl_type) = (query.text(0), query.text(1));
@@ -239,7 +267,7 @@ fn read_columns(db: &Db, table: &str, strict: bool) -> Result<Vec<ColumnDef>, Sq
                 _ => Generated::No,
             },
             hidden: false,
-            collation: collation(&db.collation_of(table, &name)?),
+            collation: collation(&db.collation_of(namespace, table, &name)?),
             name,
             decl_type,
         });
@@ -248,12 +276,17 @@ fn read_columns(db: &Db, table: &str, strict: bool) -> Result<Vec<ColumnDef>, Sq
 }
 
 /// Gives the key columns the collation that the key's index has; whether there is such an index.
-fn read_key_collations(db: &Db, table: &str, columns: &mut [ColumnDef]) -> Result<bool, SqlError> {
+fn read_key_collations(
+    db: &Db,
+    namespace: &str,
+    table: &str,
+    columns: &mut [ColumnDef],
+) -> Result<bool, SqlError> {
     let mut query = db.prepare(
-        "SELECT x.name,x.coll FROM pragma_index_list(?1,'main') AS l,
-         pragma_index_xinfo(l.name,'main') AS x WHERE l.origin='pk' AND x.key",
+        "SELECT x.name,x.coll FROM pragma_index_list(?1,?2) AS l,
+         pragma_index_xinfo(l.name,?2) AS x WHERE l.origin='pk' AND x.key",
     )?;
-    query.bind(&[ValueRef::Text(table)])?;
+    query.bind(&[ValueRef::Text(table), ValueRef::Text(namespace)])?;
     let mut found = false;
     while query.step()? {
         found = true;
@@ -311,7 +344,7 @@ fn succeed(before: &TableDef, mut read: TableDef) -> Result<(TableDef, bool), Re
     read.shape = before.shape;
     if reshaped {
         if read.past_shapes.len() >= limits::PAST_SHAPES {
-            let what = format!("table \"{}\": changes of its columns", read.name);
+            let what = format!("table \"{}\": changes of its columns", read.full_name());
             return Err(Reject::limit(what, limits::PAST_SHAPES + 1, limits::PAST_SHAPES));
         }
         read.past_shapes.push(PastShape { shape: before.shape, columns: names(before) });

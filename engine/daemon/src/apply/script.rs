@@ -13,6 +13,7 @@ use super::reject::Reject;
 use super::replace::{check_replace, replaces};
 use super::schema::{Evolution, evolve};
 use super::sequences::writes_sequence;
+use super::shadow::Seen;
 use super::stmt::Stmt;
 use super::tables::Table;
 use super::words::{Words, has_keyword};
@@ -71,6 +72,14 @@ fn statement(
     if Words::new(text).next().is_some_and(|w| w.eq_ignore_ascii_case("VACUUM")) {
         return Err(place.not_allowed("VACUUM is not allowed: it cannot be part of a transaction"));
     }
+    if !copy.rights.is_everything() {
+        let WorkingCopy { shadows, db, catalogue, rights, .. } = copy;
+        let params = &request.params;
+        match shadows.see((&*db, &**catalogue, &*rights), params, place, output)? {
+            Seen::Done(used) => return Ok((used, true)),
+            Seen::Compiles => {}
+        }
+    }
     copy.recursive(false)?;
     let guard = copy.guard.clone();
     let (mut stmt, used, mut notes) = prepare(&copy.db, &guard, place)?;
@@ -119,7 +128,7 @@ fn define(
 ) -> Result<(), Reject> {
     let before = copy.catalogue.clone();
     let own = |e: SqlError| Reject::internal("following a schema change", e);
-    let altered = notes.altered.as_deref().and_then(|name| before.table(name));
+    let altered = notes.altered.as_ref().and_then(|touched| touched.table(&before));
     if let Some(def) = altered
         && let Some(table) = copy.capture.state().table(def.id)
     {
@@ -141,12 +150,17 @@ fn define(
             }
         }
     }
+    let namespace = notes.defined.as_ref().and_then(|d| d.namespace.as_deref());
+    copy.defined.extend(namespace.and_then(|name| before.namespace_id(name)));
     if notes.only_creates() {
+        copy.shadows.created(&copy.rights, place, notes, &request.params);
         // A script of a thousand CREATE TABLEs is followed once, not after each.
         copy.behind = true;
         return Ok(());
     }
-    let (next, mut evolution) = evolve(&copy.db, &before, notes.altered.as_deref())?;
+    copy.shadows.clear();
+    let (next, mut evolution) = evolve(&copy.db, &before, notes.altered.as_ref())?;
+    check_tables(copy, &next)?;
     if let Some(def) = altered
         && next.table_by_id(def.id).is_some()
         && !evolution.altered.contains(&def.id)
@@ -164,8 +178,18 @@ fn catch_up(copy: &mut WorkingCopy) -> Result<(), Reject> {
     }
     let before = copy.catalogue.clone();
     let (next, evolution) = evolve(&copy.db, &before, None)?;
+    check_tables(copy, &next)?;
     copy.forget_statements()?;
     follow(copy, &before, next, &evolution)
+}
+
+/// There are no more tables than an instance can have.
+fn check_tables(copy: &WorkingCopy, next: &Catalogue) -> Result<(), Reject> {
+    match next.tables.len() {
+        found if found <= limits::TABLES => Ok(()),
+        found if copy.rights.is_everything() => Err(Reject::limit("tables", found, limits::TABLES)),
+        _ => Err(Reject::full("tables", limits::TABLES)),
+    }
 }
 
 fn follow(
@@ -180,7 +204,7 @@ fn follow(
         let (Some(was), Some(is)) = (before.table_by_id(*id), next.table_by_id(*id)) else {
             continue;
         };
-        let (was, is) = (Table::new(Arc::new(was.clone())), Table::new(Arc::new(is.clone())));
+        let (was, is) = (Table::of(was, before), Table::of(is, &next));
         let keys: Vec<usize> = was.parts.iter().map(|p| p.index).collect();
         let db = &copy.db;
         capture.state().reshape(&was, &is, |image| rows::read_one(db, &is, image, &keys))?;
@@ -203,7 +227,7 @@ fn follow(
 }
 
 /// Compiles the first statement at `place` as a client's.
-fn prepare<'db>(
+pub(super) fn prepare<'db>(
     db: &'db Db,
     guard: &Guard,
     place: &Place<'_>,
@@ -216,12 +240,23 @@ fn prepare<'db>(
 }
 
 /// Why a statement stopped.
-enum Stop {
+pub(super) enum Stop {
     Sqlite(SqlError),
     Reject(Reject),
 }
 
-fn step_all(
+impl Stop {
+    /// As the refusal of the statement at `place`.
+    pub fn reject(self, place: &Place<'_>) -> Reject {
+        match self {
+            Self::Sqlite(error) => Reject::of_sqlite(&error, &place.name()),
+            Self::Reject(reject) => reject,
+        }
+    }
+}
+
+/// Runs a statement to its end.
+pub(super) fn step_all(
     stmt: &mut Stmt<'_>,
     guard: &Guard,
     params: &[Value],
@@ -239,7 +274,7 @@ fn step_all(
         Ok(())
     });
     match (done, notes.denied) {
-        (Err(_), Some(why)) => Err(Stop::Reject(Reject::new(RejectCode::NotAllowed, why))),
+        (Err(_), Some((code, why))) => Err(Stop::Reject(Reject::new(code, why))),
         (done, _) => done,
     }
 }
@@ -339,8 +374,8 @@ impl<'a> Place<'a> {
 
     /// The refusal of a statement that SQLite could not compile.
     pub fn refused(&self, error: &SqlError, notes: &Notes) -> Reject {
-        if let Some(why) = &notes.denied {
-            return self.not_allowed(why);
+        if let Some((code, why)) = &notes.denied {
+            return Reject::new(*code, format!("{}: {why}", self.name()));
         }
         let context = match error.offset {
             Some(offset) => {

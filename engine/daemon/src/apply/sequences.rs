@@ -1,6 +1,6 @@
 //! AUTOINCREMENT: the greatest id that each such table ever gave, so that none is given twice.
 //!
-//! SQLite keeps it in its table `sqlite_sequence`, of which the working copy is only a copy: what a
+//! SQLite keeps it in its tables `sqlite_sequence`, one in each namespace, of which the working copy is only a copy: what a
 //! request did to it goes out beside the row changes, and comes back at the start. It is read after
 //! requests that can have changed it: inserts into such a table, changes of schema, and statements
 //! that name `sqlite_sequence`, as an import does.
@@ -16,9 +16,10 @@ use shmirror_shm::value::ValueRef;
 use super::db::SqlError;
 use super::guard::Notes;
 use super::reject::{Reject, show_values};
+use super::tables::quote;
 use super::{ApplyError, WorkingCopy};
 
-/// SQLite's table.
+/// SQLite's tables.
 const NAME: &str = "sqlite_sequence";
 
 /// Table ids in rising order, each with the greatest id that its key ever had.
@@ -26,12 +27,12 @@ pub type Sequences = Arc<[(u32, i64)]>;
 
 /// Whether a statement writes `sqlite_sequence` by its name.
 pub(crate) fn writes_sequence(notes: &Notes) -> bool {
-    notes.written.iter().any(|name| name.eq_ignore_ascii_case(NAME))
+    notes.written.iter().any(|table| table.name.eq_ignore_ascii_case(NAME))
 }
 
 /// Whether a statement reads `sqlite_sequence`.
 pub(crate) fn reads_sequence(notes: &Notes) -> bool {
-    notes.read.iter().any(|name| name.eq_ignore_ascii_case(NAME))
+    notes.read.iter().any(|table| table.name.eq_ignore_ascii_case(NAME))
 }
 
 impl WorkingCopy {
@@ -65,11 +66,13 @@ impl WorkingCopy {
 
     /// Sets all sequences as they were after the last request that was accepted.
     pub(super) fn redo_sequences(&mut self) -> Result<(), ApplyError> {
-        if !self.has_sequences() {
-            return Ok(());
-        }
         let failed = |e: SqlError| ApplyError::sqlite("doing sequences again", &e);
-        self.db.exec("DELETE FROM main.sqlite_sequence").map_err(failed)?;
+        for (_, namespace) in self.catalogue.all_namespaces() {
+            if self.has_sequences(namespace) {
+                let sql = format!("DELETE FROM {}.{NAME}", quote(namespace));
+                self.db.exec(&sql).map_err(failed)?;
+            }
+        }
         for (table, last) in self.sequences.clone().iter() {
             self.set_sequence(*table, *last)?;
         }
@@ -82,11 +85,12 @@ impl WorkingCopy {
             return Err(ApplyError::UnknownTable { found: table });
         };
         let (name, last) = (ValueRef::Text(&def.name), ValueRef::Integer(last));
-        let sql = "DELETE FROM main.sqlite_sequence WHERE name=?1 COLLATE NOCASE";
-        let mut delete = self.db.prepare(sql).map_err(failed)?;
+        let namespace = quote(&def.namespace);
+        let sql = format!("DELETE FROM {namespace}.{NAME} WHERE name=?1 COLLATE NOCASE");
+        let mut delete = self.db.prepare(&sql).map_err(failed)?;
         delete.run([name].into_iter()).map_err(failed)?;
-        let sql = "INSERT INTO main.sqlite_sequence(name,seq) VALUES(?1,?2)";
-        let mut insert = self.db.prepare(sql).map_err(failed)?;
+        let sql = format!("INSERT INTO {namespace}.{NAME}(name,seq) VALUES(?1,?2)");
+        let mut insert = self.db.prepare(&sql).map_err(failed)?;
         insert.run([name, last].into_iter()).map_err(failed)
     }
 
@@ -105,25 +109,55 @@ impl WorkingCopy {
         Ok(Some(now))
     }
 
-    fn has_sequences(&self) -> bool {
+    /// Whether a table of this namespace has an AUTOINCREMENT key.
+    fn has_sequences(&self, namespace: &str) -> bool {
         let state = self.capture.state();
-        self.catalogue.tables.iter().any(|t| state.table(t.id).is_some_and(|t| t.autoincrement))
+        self.catalogue
+            .tables
+            .iter()
+            .filter(|t| t.namespace.eq_ignore_ascii_case(namespace))
+            .any(|t| state.table(t.id).is_some_and(|t| t.autoincrement))
     }
 
-    /// `strict`: a client wrote it, so that everything in it is looked at.
+    /// `strict`: a client wrote one, so that everything in them is looked at.
     fn read_sequences(&self, strict: bool) -> Result<Sequences, Reject> {
-        // Without such a table there may be no sqlite_sequence.
-        if !self.has_sequences() && !strict {
-            return Ok(Sequences::default());
-        }
         let failed = |e: SqlError| Reject::internal("reading sequences", e);
-        let mut query =
-            self.db.prepare("SELECT name,seq FROM main.sqlite_sequence").map_err(failed)?;
         let mut found: Vec<(u32, i64)> = Vec::new();
+        for (_, namespace) in self.catalogue.all_namespaces() {
+            // Without such a table there may be no sqlite_sequence.
+            let is_there = self.has_sequences(namespace)
+                || strict && self.has_sequence_table(namespace).map_err(failed)?;
+            if is_there {
+                self.read_sequences_of(namespace, strict, &mut found)?;
+            }
+        }
+        found.sort_unstable();
+        if strict && found.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(not_allowed("a table has two"));
+        }
+        found.dedup_by_key(|(id, _)| *id);
+        Ok(found.into())
+    }
+
+    fn has_sequence_table(&self, namespace: &str) -> Result<bool, SqlError> {
+        let schema = quote(namespace);
+        let sql = format!("SELECT 1 FROM {schema}.sqlite_schema WHERE name='{NAME}'");
+        self.db.prepare(&sql)?.step()
+    }
+
+    fn read_sequences_of(
+        &self,
+        namespace: &str,
+        strict: bool,
+        found: &mut Vec<(u32, i64)>,
+    ) -> Result<(), Reject> {
+        let failed = |e: SqlError| Reject::internal("reading sequences", e);
+        let sql = format!("SELECT name,seq FROM {}.{NAME}", quote(namespace));
+        let mut query = self.db.prepare(&sql).map_err(failed)?;
         while query.step().map_err(failed)? {
             let (name, seq) = (query.value(0), query.value(1));
             let table = match name {
-                Ok(ValueRef::Text(name)) => self.catalogue.table(name).map(|t| t.id),
+                Ok(ValueRef::Text(name)) => self.catalogue.table_in(namespace, name).map(|t| t.id),
                 _ => None,
             };
             let is_ours =
@@ -137,12 +171,7 @@ impl WorkingCopy {
                 _ => {}
             }
         }
-        found.sort_unstable();
-        if strict && found.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err(not_allowed("a table has two"));
-        }
-        found.dedup_by_key(|(id, _)| *id);
-        Ok(found.into())
+        Ok(())
     }
 }
 

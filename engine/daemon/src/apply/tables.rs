@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shmirror_shm::catalogue::{ColumnDef, Generated, KeyKind, TableDef};
+use shmirror_shm::catalogue::{Catalogue, ColumnDef, Generated, KeyKind, TableDef};
 use shmirror_shm::key::KeyPart;
 
 use super::guard::CAPTURE;
@@ -13,6 +13,8 @@ use super::words::has_keyword;
 pub(crate) struct Table {
     /// Its definition.
     pub def: Arc<TableDef>,
+    /// Number of its namespace.
+    pub namespace: u16,
     /// Its key.
     pub parts: Vec<KeyPart>,
     /// Each column of the image as SQL names it.
@@ -34,7 +36,14 @@ pub(crate) fn rowid_alias(columns: &[ColumnDef]) -> Option<&'static str> {
 }
 
 impl Table {
-    /// Takes a definition.
+    /// Takes a definition out of `catalogue`.
+    pub fn of(def: &TableDef, catalogue: &Catalogue) -> Self {
+        // A catalogue has the namespaces of its tables.
+        let namespace = catalogue.namespace_id(&def.namespace).unwrap_or_default();
+        Self { namespace, ..Self::new(Arc::new(def.clone())) }
+    }
+
+    /// Takes a definition; the namespace's number, which is not looked up, is that of main.
     pub fn new(def: Arc<TableDef>) -> Self {
         // A table whose columns hide every alias is refused when it is created.
         let alias = rowid_alias(&def.columns).unwrap_or("rowid");
@@ -50,12 +59,12 @@ impl Table {
             .map(|(i, column)| KeyPart::of(i, column))
             .collect();
         let autoincrement = def.key == KeyKind::Integer && has_keyword(&def.sql, "AUTOINCREMENT");
-        Self { parts, sql_columns, autoincrement, def }
+        Self { namespace: 0, parts, sql_columns, autoincrement, def }
     }
 
-    /// `main."name"`.
+    /// `"namespace"."name"`.
     pub fn sql_name(&self) -> String {
-        format!("main.{}", quote(&self.def.name))
+        format!("{}.{}", quote(&self.def.namespace), quote(&self.def.name))
     }
 
     /// All columns of the image, comma-separated, each behind `prefix`.

@@ -12,16 +12,25 @@ pub(crate) fn has_keyword(sql: &str, word: &str) -> bool {
     false
 }
 
+/// Whether there is a dot outside of quotes, comments and numbers.
+pub(crate) fn has_dot(sql: &str) -> bool {
+    let mut words = Words::new(sql);
+    words.stops = true;
+    words.any(|word| word == ".")
+}
+
 /// The bare words of SQL text: quoted names, texts and comments are passed over.
 pub(crate) struct Words<'a> {
     text: &'a str,
     at: usize,
+    /// Dots are words too.
+    stops: bool,
 }
 
 impl<'a> Words<'a> {
     /// Starts at the beginning of `text`.
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, stops: false }
     }
 
     fn before_parenthesis(&self) -> bool {
@@ -63,6 +72,7 @@ impl<'a> Iterator for Words<'a> {
                     }
                     return Some(&self.text[start..self.at]);
                 }
+                b'.' if self.stops => return Some("."),
                 _ => {}
             }
         }

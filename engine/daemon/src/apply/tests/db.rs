@@ -27,7 +27,7 @@ fn statements_bind_step_and_end() {
     drop(q);
     db.forget();
     assert!(db.kept(kept).is_err());
-    assert_eq!(db.collation_of("t", "b").unwrap(), "NOCASE");
+    assert_eq!(db.collation_of("main", "t", "b").unwrap(), "NOCASE");
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn its_own_errors_name_nothing_that_the_store_seals() {
     errors.push(copy.finish_load().unwrap_err());
     let mut copy = WorkingCopy::new(w.copy.catalogue()).unwrap();
     errors.push(copy.load_row(1, 9, &image.as_ref()).unwrap_err());
-    errors.push(Reject::unknown_table(w.copy.catalogue(), "secret").into());
+    errors.push(Reject::unknown_table(w.copy.catalogue().tables.iter(), "secret").into());
     for error in errors {
         let text = error.to_string();
         for name in ["secret", "hidden", "covert", "private"] {
