@@ -34,7 +34,15 @@ const SCHEMA: &[&str] = &[
     "CREATE INDEX tag_v ON tag (v)",
     "CREATE VIEW high AS SELECT name FROM tag WHERE v > 1",
     "CREATE TRIGGER counting AFTER DELETE ON tag BEGIN INSERT INTO counted (v) VALUES (old.name); END",
+    // Of the same name as one in main, and one with a dot in its name.
+    "CREATE TABLE plant.value (id INTEGER PRIMARY KEY, of_plant TEXT)",
+    "CREATE TABLE plant.\"pid.loop\" (loop TEXT PRIMARY KEY COLLATE NOCASE, kp REAL) WITHOUT ROWID",
+    "CREATE INDEX plant.value_plant ON value (of_plant)",
+    "CREATE TABLE \"a.name_with_a_dot\" (id INTEGER PRIMARY KEY, v)",
 ];
+
+/// Its name is one that an archive keeps elsewhere than in its place.
+const CONFIG: &str = "[namespaces.plant]\n[namespaces.a_namespace_of_a_long_name]\n";
 
 /// Values of all classes, as SQL has them.
 const VALUES: &[&str] = &[
@@ -88,6 +96,10 @@ fn write_rows(i: &Instance) {
         "INSERT INTO line VALUES ('b', 'x'), ('a', NULL), ('b', 'x')",
         "INSERT INTO computed (a) VALUES (1.5), (NULL), (-2)",
         "CREATE TABLE wide (id INTEGER PRIMARY KEY)",
+        "INSERT INTO plant.value VALUES (1, 'plant'), (2, NULL)",
+        "INSERT INTO plant.\"pid.loop\" VALUES ('boiler', 1.25), ('Pump', 4)",
+        "CREATE TABLE a_namespace_of_a_long_name.wide (id INTEGER PRIMARY KEY, v)",
+        "INSERT INTO a_namespace_of_a_long_name.wide VALUES (7, 'seven')",
     ] {
         i.sql(sql);
     }
@@ -117,6 +129,9 @@ fn alter(i: &Instance) {
         "ALTER TABLE counted ADD COLUMN note TEXT DEFAULT 'none'",
         "ALTER TABLE computed RENAME COLUMN a TO b",
         "DROP TABLE gone",
+        "ALTER TABLE plant.value ADD COLUMN more INT NOT NULL DEFAULT 9",
+        "ALTER TABLE plant.value RENAME COLUMN of_plant TO text",
+        "CREATE TABLE plant.gone (id INTEGER PRIMARY KEY); DROP TABLE plant.gone",
     ] {
         i.sql(sql);
     }
@@ -136,29 +151,70 @@ fn change(i: &Instance, turn: usize) {
         format!("INSERT INTO line (text) VALUES ('{turn}')"),
         "DELETE FROM mixed WHERE k = 1.5".into(),
         "INSERT INTO mixed VALUES (1.5, 'again')".into(),
+        format!("UPDATE plant.value SET text = 'turn {turn}' WHERE id = 1"),
+        format!("INSERT OR REPLACE INTO plant.\"pid.loop\" VALUES ('Boiler', {turn}.5)"),
+        format!("INSERT INTO plant.value (text) VALUES ('{turn}')"),
     ];
     i.sql(&all.join("; "));
 }
 
 const TABLES: &[&str] = &[
-    "empty", "value", "LABEL", "trimmed", "pair", "mixed", "measured", "line", "counted",
-    "computed", "wide",
+    "empty",
+    "value",
+    "LABEL",
+    "trimmed",
+    "pair",
+    "mixed",
+    "measured",
+    "line",
+    "counted",
+    "computed",
+    "wide",
+    "plant.value",
+    "PLANT.pid.loop",
+    "a_namespace_of_a_long_name.wide",
+    "main.value",
+    "a.name_with_a_dot",
+];
+
+/// Names of all tables, as requests and messages have them.
+const NAMES: &[&str] = &[
+    "a.name_with_a_dot",
+    "a_namespace_of_a_long_name.wide",
+    "computed",
+    "counted",
+    "empty",
+    "label",
+    "line",
+    "measured",
+    "mixed",
+    "pair",
+    "plant.pid.loop",
+    "plant.value",
+    "trimmed",
+    "value",
+    "wide",
 ];
 
 fn dumps(i: &Instance) -> Vec<String> {
     TABLES.iter().map(|table| i.run(&["dump", table]).ok()).collect()
 }
 
-/// The script on a table of the store in `data`.
+/// The script on a table of the store in `data`; without one, on the names of all.
 fn script(data: &Path, table: &str) -> Output {
     let python = std::env::var_os("SHMIRROR_PYTHON");
     let python =
         python.expect("SHMIRROR_PYTHON is a Python 3 that has PyNaCl: `make test` sets it");
-    Command::new(python).arg("-B").arg(SCRIPT).arg(data).arg(table).output().unwrap()
+    let table = Some(table).filter(|table| !table.is_empty());
+    Command::new(python).arg("-B").arg(SCRIPT).arg(data).args(table).output().unwrap()
 }
 
 #[track_caller]
 fn assert_read(data: &Path, dumps: &[String], state: &str) {
+    let names = script(data, "");
+    let mut names: Vec<&str> = std::str::from_utf8(&names.stdout).unwrap().lines().collect();
+    names.sort_unstable();
+    assert_eq!(names, NAMES, "{state}");
     for (table, expected) in TABLES.iter().zip(dumps) {
         let read = script(data, table);
         let (out, err) =
@@ -207,7 +263,7 @@ fn kill(daemon: &mut Process) {
 #[test]
 #[cfg_attr(not(python), ignore = "needs Python 3 with PyNaCl; `make test` installs it")]
 fn a_reader_written_from_the_format_alone_reads_what_dump_prints() {
-    let mut i = Instance::start();
+    let mut i = Instance::configured(CONFIG);
     let data = i.path("data");
     write_rows(&i);
     common::until("the rows are checkpointed", || {

@@ -111,8 +111,19 @@ pub struct Instance {
 
 impl Instance {
     pub fn start() -> Self {
+        Self::configured("")
+    }
+
+    /// With this configuration.
+    pub fn configured(config: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("sm-").tempdir().unwrap();
-        let (daemon, greeting) = serve(&directory.path().join("data"), &directory.path().join("s"));
+        let data = directory.path().join("data");
+        if !config.is_empty() {
+            use std::os::unix::fs::DirBuilderExt;
+            std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+            std::fs::write(data.join("shmirror.toml"), config).unwrap();
+        }
+        let (daemon, greeting) = serve(&data, &directory.path().join("s"));
         Self { daemon, directory, greeting }
     }
 
