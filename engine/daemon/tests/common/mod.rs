@@ -82,7 +82,11 @@ impl Client {
     }
 
     pub fn segment(&self) -> Arc<Segment> {
-        let (answer, mut fds) = self.call(&Call::Segment("main".to_owned())).unwrap();
+        self.segment_of("main")
+    }
+
+    pub fn segment_of(&self, namespace: &str) -> Arc<Segment> {
+        let (answer, mut fds) = self.call(&Call::Segment(namespace.to_owned())).unwrap();
         let Answer::Segment { bytes, .. } = answer else { panic!("{answer:?}") };
         let region = Region::map_read_only(fds.remove(0), bytes).unwrap();
         Segment::open(Arc::new(region)).unwrap()
@@ -113,10 +117,13 @@ impl Client {
     }
 
     pub fn events(&self) -> EventsReader {
-        let (answer, mut fds) = self.call(&Call::Events("main".to_owned())).unwrap();
+        EventsReader::open(self.events_memory("main")).unwrap()
+    }
+
+    pub fn events_memory(&self, namespace: &str) -> Arc<Region> {
+        let (answer, mut fds) = self.call(&Call::Events(namespace.to_owned())).unwrap();
         let Answer::Events { bytes, .. } = answer else { panic!("{answer:?}") };
-        let region = Region::map_read_only(fds.remove(0), bytes).unwrap();
-        EventsReader::open(Arc::new(region)).unwrap()
+        Arc::new(Region::map_read_only(fds.remove(0), bytes).unwrap())
     }
 
     pub fn json(&self, call: &Call) -> serde_json::Value {
