@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::WaitOptions;
 use serde_json::Value as Json;
 use shmirror_shm::lane::{Poll, RequestKind, RequestsProducer};
 use shmirror_shm::region::Region;
@@ -71,7 +72,7 @@ pub fn write(task: &Task) {
                     std::process::exit(0);
                 }
                 let pid = rustix::process::Pid::from_raw(child).unwrap();
-                let status = rustix::process::waitpid(Some(pid), Default::default()).unwrap();
+                let status = rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap();
                 assert!(status.is_some_and(|(_, s)| s.exit_status() == Some(0)));
                 say(child);
                 continue;
@@ -98,7 +99,6 @@ fn every_change_says_which_user_and_process_the_lane_is_of() {
     }
     let i = instance(RULES);
     i.sql("CREATE TABLE plant.pid(id INTEGER PRIMARY KEY, v)");
-    let mut watch = i.spawn(&["watch", "plant.pid", "--from", "1", "--json"]);
     let user = Some(User(OPERATOR, &[OPERATOR]));
     let mut first = Person::start(&i, user, "writer");
     let first_pid: u32 = first.hear().parse().unwrap();
@@ -112,7 +112,7 @@ fn every_change_says_which_user_and_process_the_lane_is_of() {
     first.finish();
     second.finish();
     let history: Vec<Json> = i
-        .run(&["history", "plant.pid", "--json"])
+        .run(&["log", "plant.pid", "--json"])
         .ok()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -125,8 +125,6 @@ fn every_change_says_which_user_and_process_the_lane_is_of() {
     // known which, and never who it says.
     assert_eq!(who, [by(first_pid), by(first_pid), by(second_pid), by(first_pid), by(0)]);
     assert!(!who.contains(&by(unheard_of)));
-    watch.signal(rustix::process::Signal::TERM);
-    watch.end();
 }
 
 /// Says which lane it has, and tries for others.

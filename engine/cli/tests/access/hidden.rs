@@ -13,7 +13,7 @@ use crate::{ENGINEER, ENGINEERS, OPERATOR, OPERATORS, RULES, instance, is_root};
 /// the same must come.
 pub fn look(task: &Task) {
     let mirror = Mirror::attach(&task.options()).unwrap();
-    let names: Vec<String> = mirror.namespaces().into_iter().map(|n| n.name).collect();
+    let names: Vec<String> = mirror.namespaces().unwrap().into_iter().map(|n| n.name).collect();
     assert_eq!(names, ["plant"]);
     assert_eq!(mirror.tables().unwrap(), ["plant.pid"]);
     let catalogue = mirror.catalogue().unwrap();
@@ -21,7 +21,7 @@ pub fn look(task: &Task) {
     assert_eq!(catalogue.objects.iter().map(|o| &*o.name).collect::<Vec<_>>(), ["pid_v"]);
     assert!(catalogue.namespaces.len() <= 1 && catalogue.next_table_id == 0);
     let row = mirror.table("plant.pid").unwrap().get(1).unwrap().unwrap();
-    assert_eq!(row.get::<_, String>("v").unwrap(), "one");
+    assert_eq!(row.get::<String>("v").unwrap(), "one");
 
     let status = mirror.status().unwrap().to_string();
     assert!(status.contains("plant.pid"), "{status}");
@@ -63,7 +63,7 @@ pub fn look(task: &Task) {
     let differ = |what: &str, of: &dyn Fn(&str, &str) -> String| {
         let hidden = [("main", "secret"), ("desk", "note")]
             .map(|(n, t)| of(n, t).replace(n, "SPACE").replace(t, "TABLE"));
-        let nowhere = [("main", "nowhere"), ("nospace", "nothing")]
+        let nowhere = [("main", "absent"), ("none", "void")]
             .map(|(n, t)| of(n, t).replace(n, "SPACE").replace(t, "TABLE"));
         for (hidden, nowhere) in hidden.iter().zip(&nowhere) {
             assert_eq!(hidden, nowhere, "{what}");

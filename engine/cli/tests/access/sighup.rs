@@ -31,8 +31,8 @@ pub fn follow(task: &Task) {
                 while !changes.next(Duration::from_secs(1)).unwrap().is_some_and(|e| told(&e)) {
                     assert!(Instant::now() < deadline, "no event of {value}");
                 }
-                let mut rows = table.scan().unwrap();
-                assert!(rows.any(|row| row.unwrap().to_json().to_string().contains(value)));
+                let rows = table.scan().unwrap();
+                assert!(rows.iter().any(|row| row.to_json().to_string().contains(value)));
                 say("seen");
             }
             // Every way in is shut.
