@@ -19,6 +19,9 @@ mod directory;
 mod error;
 mod examine;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod identity;
 mod key;

@@ -5,6 +5,8 @@ mod ask;
 mod credential;
 mod environment;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod passphrase;
 mod pem;
 mod rsa;

@@ -1,0 +1,7 @@
+#!/bin/sh
+# What cargo runs in place of rustc for this workspace's own packages (RUSTC_WORKSPACE_WRAPPER): the same
+# compiler, whose LLVM counts edges and shows comparisons to libFuzzer. These flags are on the stable
+# toolchain; no sanitizer is. Packages from registries are compiled as always, and shared with other builds.
+exec "$@" -Copt-level=2 -Ccodegen-units=16 -Cpasses=sancov-module \
+  -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+  -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
