@@ -16,6 +16,7 @@ mod header;
 mod install;
 mod killed;
 mod misuse;
+mod namespaces;
 mod reading;
 mod schema;
 mod wrapper;

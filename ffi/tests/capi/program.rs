@@ -46,8 +46,13 @@ pub fn make(target: &str) -> Command {
 
 /// A served instance of the installed binary.
 pub fn instance() -> common::Instance {
+    configured("")
+}
+
+/// One with this configuration.
+pub fn configured(config: &str) -> common::Instance {
     common::ELSEWHERE.get_or_init(|| prefix().join("bin/shmirror"));
-    common::Instance::start()
+    common::Instance::configured(config)
 }
 
 /// The folder for what is compiled.

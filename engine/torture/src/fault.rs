@@ -1,0 +1,28 @@
+//! The faults there are. Each module under here breaks one thing, and has a checker look at what
+//! everybody was told.
+
+use std::time::Duration;
+
+use crate::report::Row;
+
+/// How a fault is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The fault's name.
+    pub name: &'static str,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// How long, about.
+    pub time: Duration,
+}
+
+/// A fault.
+pub struct Fault {
+    /// Its name.
+    pub name: &'static str,
+    /// Injects it for the setting's time; what came of it.
+    pub run: fn(&Setting) -> Row,
+}
+
+/// All of them.
+pub const FAULTS: &[Fault] = &[];

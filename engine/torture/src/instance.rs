@@ -1,0 +1,142 @@
+//! A daemon to break: its data directory, its socket, its points.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use shmirror::Options;
+use shmirror_shm::points::{Board, VARIABLE};
+
+/// How long anything may take before it counts as hung.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process, killed when dropped.
+#[derive(Debug)]
+pub struct Process(pub Child);
+
+impl Process {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(self.0.id() as i32) {
+            // One that has ended by itself needs none.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Waits for its end; `None` where that does not come.
+    pub fn end(&mut self) -> Option<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.0.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            self.signal(Signal::CONT);
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// An instance in a directory of its own.
+pub struct Instance {
+    /// Its daemon.
+    pub daemon: Process,
+    /// The points of the daemon's process.
+    pub board: Board,
+    directory: tempfile::TempDir,
+}
+
+/// This binary in a role, with the points of `board`, if any.
+pub fn role(name: &str, arguments: &[&str], board: Option<&Path>) -> Command {
+    let own = std::env::current_exe().expect("this program has a path");
+    let mut command = Command::new(own);
+    command.arg("role").arg(name).args(arguments);
+    match board {
+        Some(path) => command.env(VARIABLE, path),
+        None => command.env_remove(VARIABLE),
+    };
+    command
+}
+
+impl Instance {
+    /// Starts one with this configuration; it serves when this returns.
+    pub fn start(config: &str) -> std::io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("torture-").tempdir()?;
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data)?;
+        std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        std::fs::write(data.join("shmirror.toml"), config)?;
+        let board = Board::open(&directory.path().join("points"))?;
+        let daemon = spawn(directory.path())?;
+        Ok(Self { daemon, board, directory })
+    }
+
+    /// A path beside the data directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path("s")
+    }
+
+    /// How clients attach.
+    pub fn options(&self) -> Options {
+        Options::new().socket(self.socket()).program("torture").attach_timeout(PATIENCE)
+    }
+
+    /// Starts the daemon again, after it ended in whatever way.
+    pub fn restart(&mut self) -> std::io::Result<()> {
+        self.daemon = spawn(self.directory.path())?;
+        Ok(())
+    }
+
+    /// What the daemon has said on standard error.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+}
+
+/// Starts a daemon and waits until it says that it is ready, or ends.
+fn spawn(directory: &Path) -> std::io::Result<Process> {
+    let path = |name: &str| directory.join(name);
+    let errors = std::fs::File::options().append(true).create(true).open(path("stderr"))?;
+    let text = |name: &str| path(name).to_string_lossy().into_owned();
+    let mut child = role("daemon", &[&text("data"), &text("s")], Some(&path("points")))
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()?;
+    let output = child.stdout.take().ok_or_else(|| std::io::Error::other("no output"))?;
+    let process = Process(child);
+    let mut lines = BufReader::new(output);
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            let said = std::fs::read_to_string(path("stderr")).unwrap_or_default();
+            let tail: Vec<&str> = said.lines().rev().take(5).collect();
+            return Err(std::io::Error::other(format!("the daemon ended at its start: {tail:?}")));
+        }
+        if line.starts_with("ready") {
+            break;
+        }
+    }
+    std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+    Ok(process)
+}
