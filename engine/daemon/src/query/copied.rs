@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
-use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::request::{RejectCode, ResultSet, SqlRequest};
 
 use super::direct::Scanned;
 use super::source::TableSource;
-use super::{Engine, Stop, run_statements};
+use super::{Engine, PREPARING, Stop, create, run_statements};
 use crate::apply::db::{Db, SqlError};
 use crate::apply::guard::{self, Guard, Notes};
 use crate::apply::reject::Reject;
@@ -32,26 +32,31 @@ pub(crate) fn run(
     request: &SqlRequest,
     budget: &Budget,
 ) -> Result<Vec<ResultSet>, Stop> {
-    let (db, guard) =
-        open(source.catalogue()).map_err(|e| Reject::internal("preparing a query", e))?;
+    let (db, guard) = open(source.catalogue())?;
     let source = source.clone();
     let (writers, filled) = (Writers::default(), HashSet::new());
     run_statements(&mut Copied { db, guard, writers, source, filled }, request, budget)
 }
 
 /// The whole schema, without rows.
-fn open(catalogue: &Catalogue) -> Result<(Db, Guard), SqlError> {
-    let (db, guard) = guard::open()?;
+fn open(catalogue: &Catalogue) -> Result<(Db, Guard), Reject> {
+    let own = |e: SqlError| Reject::internal(PREPARING, e);
+    let (db, guard) = guard::open().map_err(own)?;
+    for space in &catalogue.namespaces {
+        guard::attach(&db, &space.name).map_err(|e| Reject::internal(PREPARING, e))?;
+    }
     // The rows kept all rules when they were written.
-    db.connection().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let off = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    db.connection().set_db_config(off, false).map_err(|e| own(e.into()))?;
     db.exec(
         "PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON; PRAGMA journal_mode=OFF; BEGIN",
-    )?;
+    )
+    .map_err(own)?;
     for table in &catalogue.tables {
-        db.exec(&table.sql)?;
+        create(&db, &table.namespace, &table.sql)?;
     }
     for object in &catalogue.objects {
-        db.exec(&object.sql)?;
+        create(&db, &object.namespace, &object.sql)?;
     }
     Ok((db, guard))
 }
@@ -72,7 +77,10 @@ impl Engine for Copied {
             return Err(Reject::new(RejectCode::NotAllowed, why).into());
         }
         let catalogue = self.source.catalogue().clone();
-        for def in notes.read.iter().filter_map(|name| catalogue.table(name)) {
+        // Where SQLite does not say in which namespace it found a name, it is each that has it: in a
+        // view that is not the first one.
+        let is_read = |def: &&TableDef| notes.read.iter().any(|t| t.is(&def.namespace, &def.name));
+        for def in catalogue.tables.iter().filter(is_read) {
             if !self.filled.insert(def.id) {
                 continue;
             }

@@ -12,7 +12,7 @@ use shmirror_shm::value::ValueRef;
 
 use super::names::names_in;
 use super::source::{RowSet, TableSource};
-use super::{Engine, Stop, run_statements, vtab};
+use super::{Engine, PREPARING, Stop, create, run_statements, vtab};
 use crate::apply::Budget;
 use crate::apply::db::Db;
 use crate::apply::guard::{self, Guard, Notes};
@@ -151,7 +151,7 @@ pub(crate) fn run(
     request: &SqlRequest,
     budget: &Budget,
 ) -> Result<Vec<ResultSet>, Stop> {
-    let own = |e| Stop::Reject(Reject::internal("preparing a query", e));
+    let own = |e| Stop::Reject(Reject::internal(PREPARING, e));
     let (db, guard) = guard::open().map_err(own)?;
     let shared = Arc::new(Shared {
         source: source.clone(),
@@ -162,9 +162,13 @@ pub(crate) fn run(
     vtab::install(&db, shared.clone()).map_err(own)?;
     let catalogue = source.catalogue();
     let names = names_in(catalogue, &request.sql);
+    for space in names.namespaces.iter().filter_map(|&i| catalogue.namespaces.get(i)) {
+        guard::attach(&db, &space.name).map_err(|e| Reject::internal(PREPARING, e))?;
+    }
     for table in names.tables.iter().filter_map(|&i| catalogue.tables.get(i)) {
         let sql = format!(
-            "CREATE VIRTUAL TABLE {} USING {}({})",
+            "CREATE VIRTUAL TABLE {}.{} USING {}({})",
+            quote(&table.namespace),
             quote(&table.name),
             vtab::MODULE,
             table.id
@@ -172,7 +176,7 @@ pub(crate) fn run(
         db.exec(&sql).map_err(own)?;
     }
     for view in names.views.iter().filter_map(|&i| catalogue.objects.get(i)) {
-        db.exec(&view.sql).map_err(own)?;
+        create(&db, &view.namespace, &view.sql)?;
     }
     run_statements(&mut Direct { db, guard, shared }, request, budget)
 }

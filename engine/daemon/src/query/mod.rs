@@ -32,6 +32,7 @@ use std::time::Instant;
 use shmirror_shm::request::{RejectCode, ResultSet, SqlRequest};
 use shmirror_shm::snapshot::Segment;
 
+use crate::apply::create::create_in;
 use crate::apply::db::{Db, SqlError};
 use crate::apply::guard::{Guard, Mode, Notes, READ_ONLY};
 use crate::apply::script::{Output, Place, check_params, check_text};
@@ -95,7 +96,7 @@ pub fn run_query(
     };
     let mut catalogue = None;
     for _ in 0..TRIES {
-        let source = match SegmentSource::new(segments) {
+        let source = match SegmentSource::new(segments, left().time) {
             Ok(source) => source,
             Err(SourceError::Stale) => continue,
             Err(SourceError::Failed(what)) => {
@@ -132,6 +133,16 @@ pub(crate) fn run_on(
         Err(Stop::NeedsCopy) => copied::run(source, request, budget),
         done => done,
     }
+}
+
+/// What is done before a query's own statements.
+const PREPARING: &str = "preparing a query";
+
+/// Makes the object of `namespace` that `sql`, of a catalogue, describes.
+fn create(db: &Db, namespace: &str, sql: &str) -> Result<(), Reject> {
+    let text = create_in(namespace, sql);
+    let text = text.ok_or_else(|| Reject::internal(PREPARING, "an object that is not created"))?;
+    db.exec(&text).map_err(|e| Reject::internal(PREPARING, e))
 }
 
 /// What runs the statements of a query: [`direct`] or [`copied`].

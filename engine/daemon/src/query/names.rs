@@ -7,12 +7,12 @@
 
 use std::collections::HashSet;
 
-use shmirror_shm::catalogue::{Catalogue, MAIN, ObjectKind, SchemaObject};
+use shmirror_shm::catalogue::{Catalogue, ObjectKind, SchemaObject};
 
 /// Indices into the lists of a catalogue, rising.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
-    /// Of its namespaces, [`MAIN`] not counted.
+    /// Of its namespaces, `main` not counted.
     pub namespaces: Vec<usize>,
     /// Of its tables.
     pub tables: Vec<usize>,

@@ -93,16 +93,14 @@ pub struct SegmentSource {
     views: Mutex<HashMap<u32, Arc<TableView>>>,
 }
 
-/// How long a publication that has reached some of the segments is waited for. It takes microseconds,
-/// unless it has a great many rows or its thread does not run; then a copy is the better way.
-const PUBLICATION: Duration = Duration::from_millis(10);
-
-/// Looks at a publication in progress before the processor is given up.
+/// Looks at a publication in progress before the processor is given up between them.
 const SPINS: u32 = 64;
 
 impl SegmentSource {
     /// Takes the catalogues of `segments`, by rising number of the namespace, and the newest revision
-    /// that is published in all of them.
+    /// that is published in all of them. Where a publication has reached some of them only, its end is
+    /// waited for, at most as long as `patience`: the thread that would copy the tables otherwise is
+    /// the one that is busy with it.
     ///
     /// # Errors
     /// [`SourceError::Stale`] where a catalogue is none of that revision, or a segment is no longer in
@@ -128,7 +126,7 @@ impl SegmentSource {
     ///   with the rows of another schema.
     /// - What comes after is told by the tables themselves: a table that is dropped or reshaped says
     ///   that it has moved, rows that were written twice since R that they are too young.
-    pub fn new(segments: &[Arc<Segment>]) -> Result<Self, SourceError> {
+    pub fn new(segments: &[Arc<Segment>], patience: Duration) -> Result<Self, SourceError> {
         let (mut catalogue, mut places) = (Catalogue::default(), HashMap::new());
         let (mut versions, mut newest) = (Vec::with_capacity(segments.len()), 0);
         for (at, segment) in segments.iter().enumerate() {
@@ -138,7 +136,8 @@ impl SegmentSource {
             versions.push(found.catalogue.schema_version);
             merge(&mut catalogue, found.catalogue);
         }
-        let revision = published_in_all(segments, newest).ok_or(SourceError::Stale)?;
+        let revision = published_in_all(segments, newest, patience);
+        let revision = revision.ok_or(SourceError::Stale)?;
         let are_in_force =
             segments.iter().zip(versions).all(|(segment, v)| segment.schema_version() == v);
         if !are_in_force {
@@ -175,15 +174,14 @@ fn merge(all: &mut Catalogue, part: Catalogue) {
 }
 
 /// The newest revision that every segment shows, once it is at least `least`, which one of them
-/// showed. `None` where that takes too long, or a segment is retired and so will never show it.
-fn published_in_all(segments: &[Arc<Segment>], least: u64) -> Option<u64> {
+/// showed. `None` where that takes longer than `patience`, or a segment is retired and so will never
+/// show it.
+fn published_in_all(segments: &[Arc<Segment>], least: u64, patience: Duration) -> Option<u64> {
+    let newest = || segments.iter().map(|s| s.revision()).min();
+    let mut revision = newest()?;
     let (start, mut looks) = (Instant::now(), 0);
-    loop {
-        let revision = segments.iter().map(|s| s.revision()).min()?;
-        if revision >= least {
-            return Some(revision);
-        }
-        if start.elapsed() > PUBLICATION || segments.iter().any(|s| s.is_retired()) {
+    while revision < least {
+        if start.elapsed() > patience || segments.iter().any(|s| s.is_retired()) {
             return None;
         }
         looks += 1;
@@ -192,7 +190,9 @@ fn published_in_all(segments: &[Arc<Segment>], least: u64) -> Option<u64> {
         } else {
             std::thread::sleep(Duration::from_micros(50));
         }
+        revision = newest()?;
     }
+    Some(revision)
 }
 
 impl TableSource for SegmentSource {

@@ -1,9 +1,11 @@
 //! Queries give what the working copy gives for the same SQL, and all of one revision.
 
-use std::collections::HashMap;
+mod one;
+mod spaces;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::image::Image;
@@ -11,9 +13,7 @@ use shmirror_shm::key::Key;
 use shmirror_shm::record::Operation;
 use shmirror_shm::request::{RejectCode, Request, ResultSet, SqlRequest};
 use shmirror_shm::snapshot::{RowChange, Segment, SegmentWriter};
-use shmirror_shm::value::Value;
 
-use super::names::mentioned;
 use super::*;
 use crate::apply::{Applied, RowRevisions, WorkingCopy};
 
@@ -25,332 +25,187 @@ impl RowRevisions for Nothing {
     }
 }
 
-/// A working copy and a segment that follows it.
+/// A working copy, and a segment of each namespace that follows it.
 struct Mirror {
     copy: WorkingCopy,
-    writer: SegmentWriter,
+    writers: BTreeMap<u16, SegmentWriter>,
     births: HashMap<(u32, Key), u64>,
     revision: u64,
+}
+
+/// What one namespace gets of a publication.
+#[derive(Default)]
+struct Step {
+    changes: Vec<RowChange>,
+    catalogue: Option<Catalogue>,
+}
+
+/// A group that some of the segments have not got yet.
+struct Publication {
+    revision: u64,
+    steps: BTreeMap<u16, Step>,
 }
 
 fn request(sql: &str) -> SqlRequest {
     SqlRequest { sql: sql.to_owned(), params: vec![], want_rows: true }
 }
 
+/// Stops a writer when the queries are done, or have failed.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Nobody writes, so no query may ask for copies.
+fn none(_: &[u32]) -> Result<Copies, Reject> {
+    panic!("nobody writes")
+}
+
 impl Mirror {
     fn new(sql: &str) -> Self {
-        let mut copy = WorkingCopy::new(&Catalogue::default()).unwrap();
+        Self::with(&[], sql)
+    }
+
+    /// With these namespaces besides `main`.
+    fn with(spaces: &[&str], sql: &str) -> Self {
+        let mut catalogue = Catalogue::default();
+        for space in spaces {
+            catalogue.add_namespace(space);
+        }
+        let mut copy = WorkingCopy::new(&catalogue).unwrap();
         copy.finish_load().unwrap();
-        let writer = SegmentWriter::create([7; 16], 1, 256 << 20).unwrap();
-        let mut mirror = Self { copy, writer, births: HashMap::new(), revision: 0 };
+        let mut writers = BTreeMap::new();
+        for (id, _) in catalogue.all_namespaces() {
+            let mut writer = SegmentWriter::create([7; 16], 1, 64 << 20).unwrap();
+            let part = writer.prepare_catalogue(&catalogue.part(id)).unwrap();
+            writer.publish_catalogue(part, 0);
+            writers.insert(id, writer);
+        }
+        let mut mirror = Self { copy, writers, births: HashMap::new(), revision: 0 };
         mirror.sql(sql);
         mirror
     }
 
     fn segment(&self) -> Arc<Segment> {
-        Segment::open(self.writer.region().clone()).unwrap()
+        self.segments(&[0]).remove(0)
+    }
+
+    /// Those of the namespaces with these numbers.
+    fn segments(&self, ids: &[u16]) -> Vec<Arc<Segment>> {
+        ids.iter().map(|id| Segment::open(self.writers[id].region().clone()).unwrap()).collect()
+    }
+
+    fn all(&self) -> Vec<Arc<Segment>> {
+        self.segments(&self.writers.keys().copied().collect::<Vec<_>>())
     }
 
     fn sql(&mut self, sql: &str) -> Applied {
-        self.copy.begin_group().unwrap();
-        let request = Request::Sql(request(sql));
-        let applied = self.copy.apply(&request, &Nothing, &Budget::default()).unwrap();
-        if applied.is_change() {
-            self.publish(&applied);
-        }
-        self.copy.commit_group().unwrap();
+        let (applied, mut publication) = self.commit(sql);
+        while self.publish_next(&mut publication) {}
         applied
     }
 
-    fn publish(&mut self, applied: &Applied) {
+    /// Commits `sql`; no segment has it yet.
+    fn commit(&mut self, sql: &str) -> (Applied, Publication) {
+        self.copy.begin_group().unwrap();
+        let request = Request::Sql(request(sql));
+        let applied = self.copy.apply(&request, &Nothing, &Budget::default());
+        let applied = applied.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let publication = if applied.is_change() {
+            self.publication(&applied)
+        } else {
+            Publication { revision: self.revision, steps: BTreeMap::new() }
+        };
+        self.copy.commit_group().unwrap();
+        (applied, publication)
+    }
+
+    fn publication(&mut self, applied: &Applied) -> Publication {
         self.revision += 1;
         let revision = self.revision;
-        let mut changes = Vec::new();
+        let mut steps: BTreeMap<u16, Step> =
+            self.writers.keys().map(|id| (*id, Step::default())).collect();
+        let schema = applied.schema.as_ref();
+        let catalogue =
+            schema.map_or_else(|| self.copy.catalogue().clone(), |s| s.catalogue.clone());
+        let space_of = |table| {
+            let def = catalogue.table_by_id(table).unwrap();
+            catalogue.namespace_id(&def.namespace).unwrap()
+        };
         let change = |births: &mut HashMap<_, _>, table, shape, key: &Key, image| {
             let next = births.len() as u64 + revision * 1_000_000;
             let birth = *births.entry((table, key.clone())).or_insert(next);
             RowChange { table, shape, key: key.clone(), birth, revision, image }
         };
-        if let Some(schema) = &applied.schema {
-            for id in schema.created.iter().chain(&schema.reshaped) {
-                let def = schema.catalogue.table_by_id(*id).unwrap();
-                self.writer.create_table(def, 16).unwrap();
-                let mut rows: Vec<(Key, Image)> = Vec::new();
-                self.copy
-                    .for_each_row(*id, |key, image| rows.push((key.clone(), image.to_image())))
-                    .unwrap();
-                for (key, image) in rows {
-                    changes.push(change(&mut self.births, *id, def.shape, &key, Some(image)));
-                }
+        let fresh: Vec<u32> =
+            schema.map_or(vec![], |s| s.created.iter().chain(&s.reshaped).copied().collect());
+        for id in &fresh {
+            let def = catalogue.table_by_id(*id).unwrap();
+            let space = space_of(*id);
+            self.writers.get_mut(&space).unwrap().create_table(def, 16).unwrap();
+            let mut rows: Vec<(Key, Image)> = Vec::new();
+            self.copy
+                .for_each_row(*id, |key, image| rows.push((key.clone(), image.to_image())))
+                .unwrap();
+            let step = steps.get_mut(&space).unwrap();
+            for (key, image) in rows {
+                step.changes.push(change(&mut self.births, *id, def.shape, &key, Some(image)));
             }
         }
-        let fresh = |id| {
-            applied
-                .schema
-                .as_ref()
-                .is_some_and(|s| s.created.contains(&id) || s.reshaped.contains(&id))
-        };
-        for delta in applied.changes.iter().filter(|d| !fresh(d.table)) {
+        for delta in applied.changes.iter().filter(|d| !fresh.contains(&d.table)) {
             let (table, key) = (delta.table, &delta.key);
-            changes.push(change(&mut self.births, table, delta.shape, key, delta.image.clone()));
+            let step = steps.get_mut(&space_of(table)).unwrap();
+            let image = delta.image.clone();
+            step.changes.push(change(&mut self.births, table, delta.shape, key, image));
             if delta.operation == Operation::Delete {
                 self.births.remove(&(table, key.clone()));
             }
         }
-        let prepared = self.writer.prepare(changes).unwrap();
-        let catalogue = applied
-            .schema
-            .as_ref()
-            .map(|schema| self.writer.prepare_catalogue(&schema.catalogue).unwrap());
-        self.writer.publish_all(prepared, catalogue, revision);
+        for id in schema.iter().flat_map(|s| &s.parts) {
+            steps.get_mut(id).unwrap().catalogue = Some(catalogue.part(*id));
+        }
+        Publication { revision, steps }
     }
 
+    /// The next segment gets its part, by falling number of the namespace; false after the last.
+    fn publish_next(&mut self, publication: &mut Publication) -> bool {
+        let Some((id, step)) = publication.steps.pop_last() else { return false };
+        let writer = self.writers.get_mut(&id).unwrap();
+        let prepared = writer.prepare(step.changes).unwrap();
+        let catalogue = step.catalogue.map(|c| writer.prepare_catalogue(&c).unwrap());
+        writer.publish_all(prepared, catalogue, publication.revision);
+        true
+    }
+
+    /// Copies of these tables, or of all where there are none.
     fn copies(&self, tables: &[u32]) -> Copies {
+        let catalogue = self.copy.catalogue().clone();
         let mut copies = Copies {
             revision: self.revision,
-            catalogue: self.copy.catalogue().clone(),
+            catalogue: catalogue.clone(),
             tables: HashMap::new(),
         };
-        for id in tables {
-            let mut bytes = Vec::new();
-            self.writer.copy_table(*id, &mut bytes).unwrap();
-            copies.tables.insert(*id, bytes);
+        for def in &catalogue.tables {
+            if tables.is_empty() || tables.contains(&def.id) {
+                let mut bytes = Vec::new();
+                let space = catalogue.namespace_id(&def.namespace).unwrap();
+                self.writers[&space].copy_table(def.id, &mut bytes).unwrap();
+                copies.tables.insert(def.id, bytes);
+            }
         }
         copies
     }
 
     fn query(&self, sql: &str) -> Result<(u64, Vec<ResultSet>), Reject> {
-        let no_copies = |_: &[u32]| -> Result<Copies, Reject> { panic!("nobody writes") };
-        run_query(&[self.segment()], &request(sql), &Budget::default(), &no_copies)
+        run_query(&self.all(), &request(sql), &Budget::default(), &none)
     }
-}
 
-const PLANT: &str = "
-  CREATE TABLE site(code TEXT COLLATE NOCASE PRIMARY KEY, name TEXT, n INT) WITHOUT ROWID;
-  CREATE TABLE tag(id INTEGER PRIMARY KEY, site TEXT REFERENCES site, v REAL, g AS (v*2));
-  CREATE TABLE pair(a, b TEXT, c, PRIMARY KEY(b, a));
-  CREATE TABLE log(at INT, text TEXT COLLATE RTRIM);
-  CREATE TABLE \"o \"\"d\"(\"select\" BLOB PRIMARY KEY, rowid);
-  CREATE VIEW v1 AS SELECT site.name, sum(v) AS s FROM tag JOIN site ON site.code=tag.site GROUP BY 1;
-  CREATE VIEW v2 AS SELECT * FROM v1 WHERE s>5;
-  CREATE INDEX by_site ON tag(site);
-  INSERT INTO site VALUES('A','Alpha',1),('b','Beta',NULL),('C','Gamma','x');
-  INSERT INTO tag(id,site,v) SELECT value, char(65+value%3), value*0.5 FROM json_each('[5,3,9,1,2,12]');
-  INSERT INTO pair VALUES(1,'x',NULL),(1.5,'x',x'00'),('1','x','t'),(2,'5',1),(2,'5.0',2);
-  INSERT INTO log VALUES(1,'one '),(2,'two'),(NULL,NULL);
-  INSERT INTO \"o \"\"d\" VALUES(5,'five'),('5','text'),(x'35','blob');
-";
-
-#[test]
-fn the_same_rows_as_sqlite() {
-    let mut mirror = Mirror::new(PLANT);
-    for sql in [
-        "SELECT * FROM site",
-        "SELECT * FROM tag",
-        "SELECT rowid,* FROM log",
-        "SELECT * FROM tag WHERE id=3",
-        "SELECT * FROM tag WHERE id='3'",
-        "SELECT * FROM tag WHERE rowid=9.0",
-        "SELECT * FROM tag WHERE id=3.5 OR id IS NULL",
-        "SELECT * FROM tag WHERE id IN (1,2,77) ORDER BY id DESC",
-        "SELECT name FROM site WHERE code='c'",
-        "SELECT name FROM site WHERE code='c' COLLATE BINARY",
-        "SELECT name FROM site WHERE code=NULL",
-        "SELECT * FROM pair WHERE a=1 AND b='x'",
-        "SELECT * FROM pair WHERE a='1' AND b='x'",
-        "SELECT * FROM pair WHERE b=5",
-        "SELECT * FROM pair WHERE b=5 AND a=2",
-        "SELECT p.* FROM tag JOIN pair p ON p.b=tag.id AND p.a=2",
-        "SELECT rowid FROM log WHERE text='one'",
-        "SELECT * FROM log WHERE _rowid_=3",
-        "SELECT count(*), sum(v), max(g), group_concat(site) FROM tag",
-        "SELECT s.name, t.id FROM tag t JOIN site s ON s.code=t.site ORDER BY t.id",
-        "SELECT * FROM v2 ORDER BY 1",
-        "SELECT \"select\", typeof(\"select\"), rowid FROM \"o \"\"d\" WHERE \"select\"=5",
-        "SELECT rowid FROM \"o \"\"d\" WHERE \"select\"='5'",
-        "SELECT rowid FROM [o \"d] WHERE \"select\"=x'35'",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5) SELECT i FROM n",
-        "SELECT name FROM sqlite_schema WHERE type='table'",
-        "SELECT type,name,sql,(SELECT count(*) FROM tag) FROM sqlite_master WHERE name NOT LIKE '%auto%'",
-        "PRAGMA table_info(tag)",
-        "SELECT name,pk FROM pragma_table_xinfo('pair')",
-        "SELECT 1; SELECT 2 AS x, 'y' -- end",
-        "",
-    ] {
-        let expected = mirror.sql(sql).results;
-        let (revision, found) = mirror.query(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
-        assert_eq!(found, expected, "{sql}");
-        assert_eq!(revision, mirror.revision);
+    /// By who may read the namespaces with these numbers alone.
+    fn query_of(&self, ids: &[u16], sql: &str) -> Result<Vec<ResultSet>, Reject> {
+        let done = run_query(&self.segments(ids), &request(sql), &Budget::default(), &none);
+        done.map(|(_, sets)| sets)
     }
-}
-
-#[test]
-fn parameters_are_bound() {
-    let mirror = Mirror::new(PLANT);
-    let mut sql = request("SELECT ?2, name FROM site WHERE code=?1");
-    sql.params = vec![Value::from("a"), Value::from(7)];
-    let none = |_: &[u32]| -> Result<Copies, Reject> { panic!("nobody writes") };
-    let run = |sql| run_query(&[mirror.segment()], &sql, &Budget::default(), &none);
-    assert_eq!(run(sql.clone()).unwrap().1[0].rows, [[Value::from(7), Value::from("Alpha")]]);
-    sql.params.pop();
-    assert_eq!(run(sql).unwrap_err().code, RejectCode::Malformed);
-}
-
-#[test]
-fn what_writes_or_does_not_compile_is_refused() {
-    let mirror = Mirror::new(PLANT);
-    for (sql, code, message) in [
-        ("DELETE FROM site", RejectCode::NotAllowed, "a query may only read"),
-        ("CREATE TABLE x(a)", RejectCode::NotAllowed, "a query may only read"),
-        ("DROP TABLE site", RejectCode::NotAllowed, "a query may only read"),
-        ("SELECT 1; INSERT INTO log VALUES(1,1)", RejectCode::NotAllowed, "statement 2, line 1: "),
-        ("VACUUM INTO '/tmp/shmirror-never'", RejectCode::NotAllowed, "a query may only read"),
-        ("ATTACH '/tmp/shmirror-never' AS x", RejectCode::NotAllowed, "ATTACH is not allowed"),
-        ("BEGIN", RejectCode::NotAllowed, "BEGIN, COMMIT"),
-        ("PRAGMA journal_mode", RejectCode::NotAllowed, "PRAGMA journal_mode is not allowed"),
-        ("CREATE TEMP TABLE t(a)", RejectCode::NotAllowed, "a query may only read"),
-        ("SELECT nope\n FROM site", RejectCode::Sql, "line 1, column 8: no such column: nope"),
-        ("SELECT * FROM nope", RejectCode::Sql, "no such table: nope"),
-        ("SELECT CAST(x'ff' AS TEXT)", RejectCode::NotUtf8, "is not UTF-8"),
-    ] {
-        let reject = mirror.query(sql).unwrap_err();
-        assert_eq!(reject.code, code, "{sql}: {reject}");
-        assert!(reject.message.contains(message), "{reject}");
-    }
-}
-
-#[test]
-fn time_and_rows_are_limited() {
-    let mirror = Mirror::new(PLANT);
-    let none = |_: &[u32]| -> Result<Copies, Reject> { panic!("nobody writes") };
-    let budget = Budget { time: Duration::from_millis(30), ..Budget::default() };
-    let endless =
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n";
-    let reject = run_query(&[mirror.segment()], &request(endless), &budget, &none).unwrap_err();
-    assert_eq!(reject.code, RejectCode::TimeLimit);
-    assert_eq!(reject.message, "the query took longer than the 30ms that it may take");
-    let budget = Budget { result_bytes: 100, ..Budget::default() };
-    let reject = run_query(&[mirror.segment()], &request("SELECT * FROM tag"), &budget, &none);
-    assert_eq!(reject.unwrap_err().code, RejectCode::Limit);
-}
-
-/// A join without a key visits each table over and over: it is moved to real tables.
-#[test]
-fn joins_that_no_key_helps_end() {
-    let mut mirror = Mirror::new(
-        "CREATE TABLE a(id INTEGER PRIMARY KEY, x INT); CREATE TABLE b(id INTEGER PRIMARY KEY, x INT)",
-    );
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<20000)";
-    mirror.sql(&format!("INSERT INTO a {}", format_args!("{rows} SELECT i,i FROM n")));
-    mirror.sql(&format!("INSERT INTO b {}", format_args!("{rows} SELECT i,20001-i FROM n")));
-    let sql = "SELECT count(*), sum(a.id*b.id) FROM a JOIN b ON a.x=b.x";
-    assert_eq!(mirror.query(sql).unwrap().1, mirror.sql(sql).results);
-}
-
-#[test]
-fn a_reshaped_table_is_read_in_its_new_shape() {
-    let mut mirror = Mirror::new(PLANT);
-    mirror.sql("ALTER TABLE tag ADD COLUMN more DEFAULT 'm'");
-    mirror
-        .sql("DELETE FROM tag WHERE id>3; INSERT INTO tag(id,more) VALUES(4,'n'); DROP TABLE log");
-    let sql = "SELECT * FROM tag";
-    assert_eq!(mirror.query(sql).unwrap().1, mirror.sql(sql).results);
-    assert_eq!(mirror.query("SELECT * FROM log").unwrap_err().code, RejectCode::Sql);
-}
-
-/// Two tables always have the same sum at every revision; a writer without pause changes both.
-#[test]
-fn a_query_is_of_one_revision_under_any_writer() {
-    const QUERIES: usize = 60;
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300)";
-    let mut mirror = Mirror::new(&format!(
-        "CREATE TABLE a(id INTEGER PRIMARY KEY, x INT); CREATE TABLE b(id TEXT PRIMARY KEY, x INT);
-         INSERT INTO a {rows} SELECT i,0 FROM n; INSERT INTO b {rows} SELECT 'k'||i,0 FROM n"
-    ));
-    mirror
-        .sql("CREATE VIEW both AS SELECT (SELECT sum(x) FROM a) AS a, (SELECT sum(x) FROM b) AS b");
-    let segment = mirror.segment();
-    let mirror = Mutex::new(mirror);
-    let done = AtomicBool::new(false);
-    let copied = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut i = 0u64;
-            while !done.load(Ordering::Relaxed) {
-                i += 1;
-                let (row, gone) = (i * 7 % 300 + 1, i * 11 % 300 + 1);
-                let sql = match i % 4 {
-                    0 => format!("DELETE FROM a WHERE id={gone}; DELETE FROM b WHERE id='k{gone}'"),
-                    1 => format!(
-                        "INSERT INTO a VALUES({gone},0) ON CONFLICT DO NOTHING;
-                         INSERT INTO b VALUES('k{gone}',0) ON CONFLICT DO NOTHING"
-                    ),
-                    _ => format!(
-                        "UPDATE a SET x=x+{i} WHERE id={row}; UPDATE b SET x=x+{i} WHERE id='k{row}'"
-                    ),
-                };
-                mirror.lock().unwrap().sql(&sql);
-            }
-        });
-        let copies = |tables: &[u32]| {
-            copied.store(true, Ordering::Relaxed);
-            Ok(mirror.lock().unwrap().copies(tables))
-        };
-        let mut last = 0;
-        for n in 0..QUERIES {
-            let sql = match n % 3 {
-                0 => "SELECT a, b FROM both".to_owned(),
-                1 => format!(
-                    "SELECT (SELECT x FROM a WHERE id={n}),(SELECT x FROM b WHERE id='k{n}')"
-                ),
-                _ => "SELECT sum(a.x),sum(b.x) FROM a LEFT JOIN b ON b.id='k'||a.id".to_owned(),
-            };
-            let (revision, sets) =
-                run_query(&[segment.clone()], &request(&sql), &Budget::default(), &copies).unwrap();
-            assert_eq!(sets[0].rows[0][0], sets[0].rows[0][1], "{sql}");
-            assert!(revision >= last);
-            last = revision;
-        }
-        done.store(true, Ordering::Relaxed);
-    });
-    println!("a copy was needed: {}", copied.load(Ordering::Relaxed));
-}
-
-#[test]
-fn a_segment_that_is_gone_is_replaced_by_copies() {
-    let mirror = Mirror::new(PLANT);
-    let gone = SegmentWriter::create([7; 16], 1, 64 << 20).unwrap();
-    let gone = Segment::open(gone.region().clone()).unwrap();
-    let asked = Mutex::new(Vec::new());
-    let copies = |tables: &[u32]| {
-        asked.lock().unwrap().push(tables.to_vec());
-        Ok(mirror.copies(&[1, 2, 3, 4, 5]))
-    };
-    let sql = request("SELECT count(*) FROM tag");
-    let (revision, sets) = run_query(&[gone.clone()], &sql, &Budget::default(), &copies).unwrap();
-    assert_eq!((revision, sets[0].rows[0][0].clone()), (1, Value::from(6)));
-    assert_eq!(asked.into_inner().unwrap(), [Vec::<u32>::new()]);
-    let refuse = |_: &[u32]| Err(Reject::new(RejectCode::Stopping, "stopping"));
-    let reject = run_query(&[gone.clone()], &sql, &Budget::default(), &refuse).unwrap_err();
-    assert_eq!(reject.code, RejectCode::Stopping);
-}
-
-#[test]
-fn copies_give_the_same() {
-    let mut mirror = Mirror::new(PLANT);
-    let catalogue = mirror.copy.catalogue().clone();
-    for sql in
-        ["SELECT * FROM v2", "SELECT * FROM pair WHERE a=1 AND b='x'", "SELECT * FROM \"o \"\"d\""]
-    {
-        let tables = mentioned(&catalogue, sql);
-        let source: Arc<dyn TableSource> = Arc::new(mirror.copies(&tables));
-        let expected = mirror.sql(sql).results;
-        for sets in [
-            copied::run(&source, &request(sql), &Budget::default()).unwrap(),
-            direct::run(&source, &request(sql), &Budget::default()).unwrap(),
-        ] {
-            assert_eq!(sets, expected, "{sql}");
-        }
-    }
-    assert_eq!(mentioned(&catalogue, "SELECT 1 FROM V1"), [1, 2]);
 }
