@@ -137,9 +137,14 @@ impl Guard {
 
     /// Runs `compile` in `mode`; returns its result and the notes taken.
     pub fn watch<T>(&self, mode: Mode, compile: impl FnOnce() -> T) -> (T, Notes) {
-        self.0.noted().notes = Notes::default();
+        self.watch_on(mode, Notes::default(), compile)
+    }
+
+    /// Runs `run` in `mode`; what is noted begins with `notes`.
+    pub fn watch_on<T>(&self, mode: Mode, notes: Notes, run: impl FnOnce() -> T) -> (T, Notes) {
+        self.0.noted().notes = notes;
         let before = self.0.mode.swap(mode as u8, Ordering::Relaxed);
-        let result = compile();
+        let result = run();
         self.0.mode.store(before, Ordering::Relaxed);
         let notes = std::mem::take(&mut self.0.noted().notes);
         (result, notes)
@@ -209,6 +214,12 @@ impl Notes {
     /// statements together leave no doubt about what each did.
     pub fn only_creates(&self) -> bool {
         self.ddl && self.altered.is_none() && self.dropped.is_none()
+    }
+
+    /// What the statement itself is, for when it runs: SQLite may compile more then.
+    pub fn of_kind(&self) -> Self {
+        let (altered, dropped) = (self.altered.clone(), self.dropped.clone());
+        Self { ddl: self.ddl, altered, dropped, ..Self::default() }
     }
 
     /// Whether it alters a table or drops one, for which SQLite itself goes through its temporary

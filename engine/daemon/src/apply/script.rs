@@ -109,7 +109,7 @@ fn statement(
             .map_err(|r| place.not_allowed(&r.message))?;
         stmt = again.ok_or_else(|| Reject::internal("compiling a statement", "it vanished"))?;
     }
-    let done = step_all(&mut stmt, &guard, &request.params, output);
+    let done = step_all(&mut stmt, (&guard, &notes), &request.params, output);
     drop(stmt);
     match done {
         Ok(()) => Ok((used, true)),
@@ -140,7 +140,7 @@ fn define(
         let (stmt, ..) = prepare(&copy.db, &guard, place)?;
         let mut stmt =
             stmt.ok_or_else(|| Reject::internal("compiling a statement", "it vanished"))?;
-        let done = step_all(&mut stmt, &guard, &request.params, output);
+        let done = step_all(&mut stmt, (&guard, notes), &request.params, output);
         drop(stmt);
         match done {
             Ok(()) => {}
@@ -258,7 +258,7 @@ impl Stop {
 /// Runs a statement to its end.
 pub(super) fn step_all(
     stmt: &mut Stmt<'_>,
-    guard: &Guard,
+    (guard, notes): (&Guard, &Notes),
     params: &[Value],
     output: &mut Output,
 ) -> Result<(), Stop> {
@@ -267,7 +267,7 @@ pub(super) fn step_all(
     stmt.bind(&values).map_err(Stop::Sqlite)?;
     output.start(stmt);
     // A statement may be compiled again while it is stepped, as a client's still.
-    let (done, notes) = guard.watch(Mode::Script, || {
+    let (done, notes) = guard.watch_on(Mode::Script, notes.of_kind(), || {
         while stmt.step().map_err(Stop::Sqlite)? {
             output.take(stmt).map_err(Stop::Reject)?;
         }

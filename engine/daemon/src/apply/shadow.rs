@@ -159,7 +159,7 @@ impl Shadow {
         if !(stmt.is_explain() || is_drop && !notes.ddl) {
             return Ok(Seen::Compiles);
         }
-        match step_all(&mut stmt, &self.guard, params, output) {
+        match step_all(&mut stmt, (&self.guard, &notes), params, output) {
             Ok(()) => Ok(Seen::Done(used)),
             Err(stop) => Err(stop.reject(place)),
         }
@@ -193,7 +193,7 @@ impl Shadow {
         if is_table && (has_keyword(text, "AS") || has_keyword(text, "AUTOINCREMENT")) {
             return false;
         }
-        if step_all(&mut stmt, &self.guard, params, &mut Output::new(false, 0)).is_err() {
+        if step_all(&mut stmt, (&self.guard, notes), params, &mut Output::new(false, 0)).is_err() {
             return false;
         }
         drop(stmt);

@@ -9,7 +9,9 @@ mod functions;
 mod groups;
 mod property;
 mod rejects;
+mod rights;
 mod sequences;
+mod spaces;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,10 +75,26 @@ impl World {
         world
     }
 
+    /// With namespaces besides main.
+    fn with(namespaces: &[&str], ddl: &str) -> Self {
+        let mut world = Self::new("");
+        for (id, name) in (1..).zip(namespaces) {
+            assert_eq!(world.copy.add_namespace(name), Ok(id));
+        }
+        world.sql(ddl).unwrap();
+        world
+    }
+
     /// One request in a group of its own.
     fn apply(&mut self, request: &Request) -> Result<Applied, Reject> {
+        self.apply_as(&Rights::all(), request)
+    }
+
+    /// One request of who has `rights`.
+    fn apply_as(&mut self, rights: &Rights, request: &Request) -> Result<Applied, Reject> {
         self.copy.begin_group().unwrap();
-        let applied = self.copy.apply(request, &Known(&self.revisions), &Budget::default());
+        let known = Known(&self.revisions);
+        let applied = self.copy.apply_as(rights, request, &known, &Budget::default());
         if let Ok(applied) = &applied {
             self.replay(applied);
         }
@@ -176,9 +194,12 @@ impl World {
 
     /// SQLite's own check of tables, indexes and constraints.
     fn check_integrity(&self) {
-        let mut query = self.copy.db.prepare("PRAGMA integrity_check").unwrap();
-        assert!(query.step().unwrap());
-        assert_eq!(query.text(0), "ok");
+        for (_, namespace) in self.copy.catalogue().all_namespaces() {
+            let sql = format!("PRAGMA \"{namespace}\".integrity_check");
+            let mut query = self.copy.db.prepare(&sql).unwrap();
+            assert!(query.step().unwrap());
+            assert_eq!(query.text(0), "ok");
+        }
     }
 
     fn query(&mut self, sql: &str) -> Vec<Vec<Value>> {
@@ -200,6 +221,7 @@ impl World {
                 copy.load_row(*id, shape, &image.as_ref()).unwrap();
             }
         }
+        copy.load_sequences(self.copy.sequences());
         copy.finish_load().unwrap();
         copy
     }
