@@ -24,6 +24,7 @@ use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
 use crate::error::ShmError;
 use crate::memory::room_for;
+use crate::points::{self, Point};
 use crate::sync::{AtomicU32, AtomicU64};
 
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
@@ -61,6 +62,10 @@ impl Region {
         let Some(bytes) = bytes.max(1).checked_next_multiple_of(PAGE) else {
             return Err(ShmError::NoMemory { wanted: bytes, offset: 0, source: Errno::NOMEM });
         };
+        if let Some(errno) = points::fails(Point::Memfd) {
+            let source = Errno::from_raw_os_error(errno);
+            return Err(ShmError::System { what: "memfd_create", source });
+        }
         let descriptor = memfd(&format!("shmirror-{name}"))?;
         fs::fchmod(&descriptor, Mode::RUSR).map_err(ShmError::system("fchmod of a memfd"))?;
         fs::ftruncate(&descriptor, bytes).map_err(ShmError::system("ftruncate of a memfd"))?;
@@ -132,6 +137,10 @@ impl Region {
         // fallocate does not fail where memory is short: it goes on until the kernel kills somebody.
         if !room_for(len) {
             return Err(ShmError::NoMemory { wanted: len, offset, source: Errno::NOMEM });
+        }
+        if let Some(errno) = points::fails(Point::Populate) {
+            let source = Errno::from_raw_os_error(errno);
+            return Err(ShmError::NoMemory { wanted: len, offset, source });
         }
         loop {
             match fs::fallocate(&self.descriptor, FallocateFlags::empty(), offset, len) {

@@ -14,6 +14,7 @@ use super::{RequestKind, words};
 use crate::error::ShmError;
 use crate::futex;
 use crate::mutex::{self, Guard, LockError};
+use crate::points::{self, Point};
 use crate::region::Region;
 use crate::sync::{Ordering, spin_loop};
 
@@ -163,18 +164,19 @@ impl RequestsProducer {
                 Err(needed) => needed,
             };
             loop {
-                if let Some(cursor) = self.retired() {
-                    return Err(SubmitError::Retired { cursor });
-                }
                 let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
+                if left.is_zero() && self.retired().is_none() {
                     return Err(self.full(payload));
                 }
                 let queue = self.queue();
                 if queue.overslept() {
                     self.ring();
                 }
+                // Before both looks, so that what they do not see yet wakes us.
                 let turn = queue.want_space();
+                if let Some(cursor) = queue.retired() {
+                    return Err(SubmitError::Retired { cursor });
+                }
                 if queue.has_room(needed) {
                     break;
                 }
@@ -191,6 +193,7 @@ impl RequestsProducer {
         deadline: Instant,
     ) -> Result<Result<u64, usize>, SubmitError> {
         let guard = self.lock(deadline)?;
+        points::pass(Point::Locked);
         // Under the mutex or not, this is a race with the daemon: what is pushed after it retired the
         // lane has a ticket after its cursor, and the waiter learns that it was not taken.
         if let Some(cursor) = self.retired() {
@@ -280,8 +283,8 @@ impl RequestsProducer {
         loop {
             // Asked before the look, so that an answer given before its end is never missed.
             let dead = !alive();
-            let retired = self.retired().filter(|cursor| *cursor < ticket);
             let turn = slot.want();
+            let retired = self.retired().filter(|cursor| *cursor < ticket);
             if let Some(answer) = look() {
                 return answer;
             }
@@ -304,7 +307,7 @@ impl RequestsProducer {
 
     /// Whether the lane was retired: the last ticket that was taken.
     pub fn retired(&self) -> Option<u64> {
-        words::whole(&self.region, at::RETIRED).load(Ordering::Acquire).checked_sub(1)
+        self.queue().retired()
     }
 
     fn ring(&self) {
