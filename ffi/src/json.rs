@@ -1,9 +1,10 @@
 //! Rows as JSON: a text in, columns and values out.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use shmirror::{Error, Value};
+use shmirror::{Error, Value, limits};
 
 /// Columns, and a value for each.
 pub(crate) type Fields = (Vec<String>, Vec<Value>);
@@ -11,7 +12,7 @@ pub(crate) type Fields = (Vec<String>, Vec<Value>);
 /// The members of a JSON object, which is a row for `table`: null is NULL, true and false are 1 and 0, a
 /// string is TEXT; a number is INTEGER where it is written without fraction and exponent, else REAL.
 pub(crate) fn fields(table: &str, json: &str) -> Result<Fields, Error> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(json).map_err(|e| {
+    let Members(members) = serde_json::from_str(json).map_err(|e| {
         let message = format!("{e}; expected a JSON object of columns and their values");
         Error::Encode { table: table.to_owned(), column: None, message }
     })?;
@@ -26,6 +27,42 @@ pub(crate) fn fields(table: &str, json: &str) -> Result<Fields, Error> {
         fields.1.push(value);
     }
     Ok(fields)
+}
+
+/// The members of an object, each name once: with what comes last of it. (A map of the standard library
+/// makes this library some KB longer.)
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Object)
+    }
+}
+
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members<'de>, A::Error> {
+        let mut members: Vec<(String, &RawValue)> = Vec::new();
+        while let Some((name, value)) = object.next_entry()? {
+            match members.iter().position(|(known, _)| *known == name) {
+                Some(at) => members[at].1 = value,
+                // The rowid may stand beside the columns.
+                None if members.len() > limits::COLUMNS => {
+                    let most = limits::COLUMNS;
+                    return Err(A::Error::custom(format_args!("more than {most} columns")));
+                }
+                None => members.push((name, value)),
+            }
+        }
+        Ok(Members(members))
+    }
 }
 
 /// A value out of its text, which is JSON.
@@ -67,14 +104,18 @@ mod tests {
         assert_eq!(of("{}").unwrap(), "");
         assert_eq!(of(r#"{"x": 0.1}"#).unwrap(), "x=Real(0.1) ");
         assert_eq!(of(r#"{"\u0061": 1}"#).unwrap(), "a=Integer(1) ", "an escaped name");
+        assert_eq!(of(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap(), "b=Integer(3) a=Integer(2) ");
     }
 
     #[test]
     fn what_is_no_row_is_told_with_table_and_column() {
+        let many: Vec<String> = (0..258).map(|i| format!("\"c{i}\": 1")).collect();
+        let many = format!("{{{}}}", many.join(","));
         for (json, part) in [
             ("[1]", "row for table \"t\": "),
             ("", "EOF"),
             ("{\"a\": 1} x", "trailing"),
+            (&many, "more than 256 columns at line 1"),
             ("{\"a\": NaN}", "expected value"),
             ("{\"a\": [1]}", "column \"a\": found an array"),
             ("{\"a\": {}}", "column \"a\": found an object"),

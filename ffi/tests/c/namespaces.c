@@ -71,6 +71,36 @@ static void names_of(shmirror_mirror *mirror, char *names, size_t size)
     OK(shmirror_catalogue_close(catalogue));
 }
 
+/* The namespaces that there are for this process; those that it may write with a `+`. */
+static void namespaces_of(shmirror_mirror *mirror, char *names, size_t size)
+{
+    static const char *const EXPECTED[] = {"id", "name", "writable"};
+    shmirror_result *result = NULL;
+    shmirror_value value;
+    const char *column = NULL;
+    int64_t before = -1;
+    size_t rows = 0, i;
+
+    names[0] = '\0';
+    OK(shmirror_mirror_namespaces(mirror, &result));
+    for (i = 0; i < COUNT(EXPECTED); i++) {
+        OK(shmirror_result_column_name(result, 0, i, &column));
+        EXPECT(strcmp(column, EXPECTED[i]) == 0);
+    }
+    OK(shmirror_result_rows(result, 0, &rows));
+    for (i = 0; i < rows; i++) {
+        OK(shmirror_result_value(result, 0, i, 0, &value));
+        EXPECT(value.type == SHMIRROR_TYPE_INTEGER && value.as.integer > before);
+        before = value.as.integer;
+        OK(shmirror_result_value(result, 0, i, 1, &value));
+        EXPECT(value.type == SHMIRROR_TYPE_TEXT && strlen(names) + value.as.text.size + 3 < size);
+        strncat(names, value.as.text.data, value.as.text.size);
+        OK(shmirror_result_value(result, 0, i, 2, &value));
+        strcat(names, value.as.integer == 1 ? "+ " : " ");
+    }
+    OK(shmirror_result_close(result));
+}
+
 static void reading_and_writing(void)
 {
     shmirror_mirror *mirror = NULL;
@@ -93,6 +123,9 @@ static void reading_and_writing(void)
     OK(shmirror_attach(NULL, &mirror));
     names_of(mirror, names, sizeof(names));
     EXPECT(strcmp(names, "pid plant.pid plant.unit plant.by_kp/plant.pid ") == 0);
+    /* Those of the configuration, by their names. */
+    namespaces_of(mirror, names, sizeof(names));
+    EXPECT(strcmp(names, "main+ desk+ plant+ ") == 0);
 
     subscriber = follow(PLANT_PID, 1, SHMIRROR_FROM_NOW);
     put("pid", "boiler", 9);
@@ -156,6 +189,8 @@ static void reader(void)
     OK(shmirror_attach(NULL, &mirror));
     names_of(mirror, names, sizeof(names));
     EXPECT(strcmp(names, "pid ") == 0);
+    namespaces_of(mirror, names, sizeof(names));
+    EXPECT(strcmp(names, "main ") == 0);
     EXPECT(kp_of(mirror, "pid", "boiler") > 8);
     FAILS(SHMIRROR_UNKNOWN_TABLE, "plant.pid", shmirror_mirror_table(mirror, "plant.pid", &table));
     STATUS(SHMIRROR_DENIED, shmirror_mirror_check(mirror, (char **)&table));

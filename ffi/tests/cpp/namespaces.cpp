@@ -33,7 +33,10 @@ int main()
         CHECK(tuned.name() == "plant.tuned" && tuned.schema().name() == "plant.tuned");
         CHECK(tuned.get_as<loop>("boiler")->kp < 2);
         CHECK(m.table("tuned").cell<double>("boiler", "kp").load() > 8);
-        auto const names = m.catalogue().table_names();
+        query_result const spaces = m.namespaces();
+        CHECK(spaces.size() == 3 && spaces[0]["name"] == "main" && spaces[0].get<bool>("writable"));
+        catalogue const all = m.catalogue();
+        auto const names = all.table_names();
         CHECK(std::count(names.begin(), names.end(), "plant.tuned") == 1);
         CHECK(std::count(names.begin(), names.end(), "tuned") == 1);
         CHECK_FAILURE(m.try_table("plant.none"), SHMIRROR_UNKNOWN_TABLE, "plant.none");

@@ -102,6 +102,7 @@ static void misuse_of_a_mirror(void)
     HANDLE(shmirror_mirror, mirror, shmirror_mirror_check(it, &json));
     HANDLE(shmirror_mirror, mirror, shmirror_mirror_backup(it, "x", &json));
     HANDLE(shmirror_mirror, mirror, shmirror_mirror_catalogue(it, &catalogue));
+    HANDLE(shmirror_mirror, mirror, shmirror_mirror_namespaces(it, &result));
     HANDLE(shmirror_mirror, mirror, shmirror_mirror_table(it, "t", &table));
     HANDLE(shmirror_mirror, mirror, shmirror_mirror_query(it, "SELECT 1", NULL, 0, &result));
     HANDLE(shmirror_mirror, mirror, shmirror_mirror_history(it, 0, NULL, 0, &history));
@@ -141,6 +142,7 @@ static void misuse_of_a_mirror(void)
     MAKES(shmirror_history, shmirror_mirror_history(m, 0, NULL, 0, out));
     IS(SHMIRROR_UNKNOWN_TABLE, shmirror_mirror_history(m, 0, &(const char *){"none"}, 1, &history));
     MAKES(shmirror_catalogue, shmirror_mirror_catalogue(m, out));
+    MAKES(shmirror_result, shmirror_mirror_namespaces(m, out));
 }
 
 static void misuse_of_a_catalogue(void)

@@ -189,6 +189,7 @@ static void child(void)
     FORKED(shmirror_mirror_check(LIVE(shmirror_mirror), &json));
     FORKED(shmirror_mirror_backup(LIVE(shmirror_mirror), "/nonexistent/x", &json));
     FORKED(shmirror_mirror_catalogue(LIVE(shmirror_mirror), &catalogue));
+    FORKED(shmirror_mirror_namespaces(LIVE(shmirror_mirror), &result));
     FORKED(shmirror_mirror_history(LIVE(shmirror_mirror), 0, NULL, 0, &history));
     FORKED(shmirror_cell_refresh(LIVE(shmirror_cell)));
     FORKED(shmirror_execute(LIVE(shmirror_producer), "SELECT 1", &commit));
