@@ -97,7 +97,7 @@ impl Failure {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Advised(_, hint) => Some(hint.clone()),
-            Self::Client(e) if is_denied(e) => Some(RULES.to_owned()),
+            Self::Client(e) if is_denied(e) => Some(rules(&e.to_string())),
             _ => None,
         }
     }
@@ -114,9 +114,18 @@ impl Failure {
     }
 }
 
-/// Who can help where something is denied.
-const RULES: &str = "whoever runs the daemon allows it in its shmirror.toml: readers and writers in \
-                     [namespaces.NAME], administrators in [access]; then SIGHUP";
+/// Who can help where something is denied, and how: with the namespace that the message names.
+fn rules(message: &str) -> String {
+    let named = message.split_once("namespace \"").and_then(|(_, rest)| rest.split_once('"'));
+    let (name, else_where) = match named {
+        Some((name, _)) => (name, ""),
+        None => ("NAME", ", administrators in [access]"),
+    };
+    format!(
+        "whoever runs the daemon allows it in its shmirror.toml: readers and writers in \
+         [namespaces.{name}]{else_where}; then SIGHUP"
+    )
+}
 
 /// Whether the rules of access are why.
 fn is_denied(e: &shmirror::Error) -> bool {
@@ -178,9 +187,12 @@ mod tests {
         ] {
             let failure = Failure::from(error);
             assert!(failure.to_string().contains(&message), "{failure}");
-            assert!(failure.hint().is_some_and(|h| h.contains("[namespaces.NAME]")), "{failure}");
+            assert!(failure.hint().is_some_and(|h| h.contains("[namespaces.plant]")), "{failure}");
             assert_eq!(failure.status(), 1);
         }
+        let message = "uid 7 may not check the instance: no rule allows it".to_owned();
+        let hint = Failure::from(shmirror::Error::Denied { message: message.clone() }).hint();
+        assert!(hint.is_some_and(|h| h.contains("[namespaces.NAME]") && h.contains("[access]")));
         let code = RejectCode::Check;
         let other = Failure::from(shmirror::Error::Rejected { code, message });
         assert_eq!(other.hint(), None);
