@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
-use shmirror_shm::catalogue::{Catalogue, TableDef};
+use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::request::{RejectCode, ResultSet, SqlRequest};
 
 use super::direct::Scanned;
@@ -77,10 +77,7 @@ impl Engine for Copied {
             return Err(Reject::new(RejectCode::NotAllowed, why).into());
         }
         let catalogue = self.source.catalogue().clone();
-        // Where SQLite does not say in which namespace it found a name, it is each that has it: in a
-        // view that is not the first one.
-        let is_read = |def: &&TableDef| notes.read.iter().any(|t| t.is(&def.namespace, &def.name));
-        for def in catalogue.tables.iter().filter(is_read) {
+        for def in notes.read.iter().filter_map(|touched| touched.table(&catalogue)) {
             if !self.filled.insert(def.id) {
                 continue;
             }

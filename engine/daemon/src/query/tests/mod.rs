@@ -108,6 +108,14 @@ impl Mirror {
         applied
     }
 
+    /// As [`Mirror::sql`]; others run between what two segments get.
+    fn slowly(&mut self, sql: &str) {
+        let (_, mut publication) = self.commit(sql);
+        while self.publish_next(&mut publication) {
+            std::thread::yield_now();
+        }
+    }
+
     /// Commits `sql`; no segment has it yet.
     fn commit(&mut self, sql: &str) -> (Applied, Publication) {
         self.copy.begin_group().unwrap();
