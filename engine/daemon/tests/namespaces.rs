@@ -5,11 +5,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +18,7 @@ use common::{Client, LONG, Place, insert, next_event, row, sql_request, table, u
 use shmirror_daemon::Daemon;
 use shmirror_daemon::config::{Config, NamespaceConfig};
 use shmirror_shm::Region;
-use shmirror_shm::lane::{EventsReader, layout};
+use shmirror_shm::lane::{EventsReader, WaitError, layout};
 use shmirror_shm::record::{FLAG_LAST, RecordRef};
 use shmirror_shm::request::{RejectCode, Request, SqlRequest};
 use shmirror_shm::snapshot::Segment;
@@ -184,7 +185,7 @@ fn one_segment_grows_and_the_others_stay() {
     let place = Place::new();
     let mut config = config(&place, &["plant"]);
     config.segment.reserve = Some(1 << 20);
-    let daemon = Daemon::start(config).unwrap();
+    let daemon = Daemon::start(config.clone()).unwrap();
     let client = Client::attach(daemon.socket());
     let lane = client.lane();
     lane.sql("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
@@ -210,6 +211,14 @@ fn one_segment_grows_and_the_others_stay() {
     assert!(!lane.is_retired() && lane.newest_revision() == outcome.revision);
     let report = client.json(&Call::Check);
     assert_eq!(report["ok"], true, "{report:#}");
+    daemon.stop().unwrap();
+    // So does that of a daemon which finds as much in the store.
+    let daemon = Daemon::start(config).unwrap();
+    let client = Client::attach(daemon.socket());
+    assert_eq!(table(&client.segment_of("plant"), "plant.t").unwrap().1.rows(), 4_001);
+    let reserves = client.json(&Call::Status);
+    let reserve = |i: usize| reserves["namespaces"][i]["segment"]["reserve"].as_u64().unwrap();
+    assert!(reserve(0) == 1 << 20 && reserve(1) > 4 << 20, "{reserves:#}");
     daemon.stop().unwrap();
 }
 
@@ -291,14 +300,8 @@ fn bytes_of(fd: &OwnedFd, count: u64) -> Vec<u8> {
 #[test]
 fn what_is_withdrawn_goes_on_elsewhere_and_stays_as_it_is_where_it_was() {
     let place = Place::new();
-    let reader = |names: &[&str]| {
-        let mut config = config(&place, names);
-        let section = "[namespaces.plant]\nreaders = ['user:54321']";
-        let file = place.data().join("rules");
-        let parsed = Config::parse(place.data(), &file, section).unwrap();
-        config.namespaces.extend(parsed.namespaces);
-        config
-    };
+    let section = "[namespaces.plant]\nreaders = ['user:54321']";
+    let reader = |names: &[&str]| config_with(&place, names, section);
     let daemon = Daemon::start(reader(&["lab"])).unwrap();
     let client = Client::attach(daemon.socket());
     let lane = client.lane();
@@ -375,13 +378,18 @@ const SOCKET: &str = "SHMIRROR_TEST_SOCKET";
 const TABLES: &str = "SHMIRROR_TEST_TABLES";
 const OTHER_USER: u32 = 54_321;
 
-/// Not a test: what the child runs. It may read plant, and write nothing.
+/// Not a test: what the child runs.
 #[test]
 fn child() {
     let Some(socket) = std::env::var_os(SOCKET).map(PathBuf::from) else { return };
+    if std::env::var_os(TABLES).is_some() { look(&socket) } else { write_until_denied(&socket) }
+}
+
+/// It may read plant, and write nothing.
+fn look(socket: &Path) {
     let ids: Vec<u32> =
         std::env::var(TABLES).unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
-    let fd = common::connect(&socket);
+    let fd = common::connect(socket);
     let welcome = wire_io::greet(&fd, wire::ROLE_MIRROR, "child", LONG).unwrap();
     let client = Client { fd, welcome };
     let seen: Vec<_> = client.welcome.namespaces.iter().map(|n| n.name.as_str()).collect();
@@ -441,20 +449,49 @@ fn child() {
     println!("@seen");
 }
 
-#[test]
-fn to_another_user_what_is_hidden_is_not_there() {
+/// A daemon whose rules have this section beside the namespaces of these names, at a place that other
+/// users can reach; `None`, and a word about it, where nobody can become another user.
+fn for_another_user(names: &[&str], section: &str) -> Option<(Place, Daemon)> {
     if !rustix::process::geteuid().is_root() {
         println!("left out: only root can start a process of another user");
-        return;
+        return None;
     }
     let place = Place::new();
-    let dir = place.dir.path();
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let section = format!("[namespaces.plant]\nreaders = ['user:{OTHER_USER}']");
-    let parsed = Config::parse(place.data(), &dir.join("rules"), &section).unwrap();
-    let mut config = config(&place, &["lab"]);
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.dir.path(), open).unwrap();
+    let daemon = Daemon::start(config_with(&place, names, section)).unwrap();
+    Some((place, daemon))
+}
+
+fn config_with(place: &Place, names: &[&str], section: &str) -> Config {
+    let mut config = config(place, names);
+    let parsed = Config::parse(place.data(), &place.data().join("rules"), section).unwrap();
     config.namespaces.extend(parsed.namespaces);
-    let daemon = Daemon::start(config).unwrap();
+    config
+}
+
+/// A copy of this binary as a process of the other user.
+fn other_user(place: &Place, daemon: &Daemon, tables: Option<String>) -> Command {
+    let binary = place.dir.path().join("child");
+    std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&binary);
+    command
+        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .env(SOCKET, daemon.socket())
+        .current_dir("/")
+        .uid(OTHER_USER)
+        .gid(OTHER_USER);
+    if let Some(tables) = tables {
+        command.env(TABLES, tables);
+    }
+    command
+}
+
+#[test]
+fn to_another_user_what_is_hidden_is_not_there() {
+    let section = format!("[namespaces.plant]\nreaders = ['user:{OTHER_USER}']");
+    let Some((place, daemon)) = for_another_user(&["lab"], &section) else { return };
     let client = Client::attach(daemon.socket());
     let lane = client.lane();
     for name in ["t", "plant.t", "lab.t", "lab.secret"] {
@@ -462,22 +499,66 @@ fn to_another_user_what_is_hidden_is_not_there() {
         assert!(lane.insert(name, &[(1, if name == "plant.t" { "seen" } else { "x" })]).committed);
     }
     let hidden = table(&client.segment_of("lab"), "lab.t").unwrap().0.id;
-    let outcome = lane.run(&sql_request("SELECT 1 FROM lab.nothing"));
-    assert_eq!(RejectCode::from_number(outcome.code), RejectCode::Sql, "{}", outcome.message);
-
-    let binary = dir.join("child");
-    std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
-    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let out = Command::new(&binary)
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env(SOCKET, daemon.socket())
-        .env(TABLES, format!("{hidden} 9999"))
-        .current_dir("/")
-        .uid(OTHER_USER)
-        .gid(OTHER_USER)
-        .output()
-        .unwrap();
+    let out = other_user(&place, &daemon, Some(format!("{hidden} 9999"))).output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout);
     assert!(said.contains("@seen"), "{said}{}", String::from_utf8_lossy(&out.stderr));
+    daemon.stop().unwrap();
+}
+
+/// It may write plant, until it may not: all that it submits is in the lane, and much of it taken, when
+/// its right ends.
+fn write_until_denied(socket: &Path) {
+    let fd = common::connect(socket);
+    let roles = wire::ROLE_MIRROR | wire::ROLE_PRODUCER;
+    let welcome = wire_io::greet(&fd, roles, "child", LONG).unwrap();
+    let client = Client { fd, welcome };
+    let lane = client.lane();
+    let slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) \
+                INSERT INTO plant.t SELECT NULL, count(*) FROM n";
+    let tickets: Vec<u64> = (0..200).map(|_| lane.submit(&sql_request(slow))).collect();
+    assert!(lane.outcome(tickets[0]).unwrap().committed);
+    println!("@writes");
+    let (mut committed, mut denied, mut left) = (0, 0, 0);
+    for ticket in tickets {
+        match lane.outcome(ticket) {
+            Ok(outcome) if outcome.committed => {
+                // Once denied, for good.
+                assert_eq!((denied, left), (0, 0));
+                committed += 1;
+            }
+            Ok(outcome) => {
+                let code = RejectCode::from_number(outcome.code);
+                assert_eq!(code, RejectCode::Denied, "{}", outcome.message);
+                denied += 1;
+            }
+            Err(WaitError::Retired { .. }) => left += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(denied > 0, "{committed} were committed, {denied} denied, {left} not taken");
+    println!("@committed {committed}");
+}
+
+#[test]
+fn what_was_taken_before_the_rules_changed_is_refused_after_it() {
+    let section = format!("[namespaces.plant]\nwriters = ['user:{OTHER_USER}']");
+    let Some((place, daemon)) = for_another_user(&[], &section) else { return };
+    let client = Client::attach(daemon.socket());
+    let lane = client.lane();
+    lane.sql("CREATE TABLE plant.t(id INTEGER PRIMARY KEY, v)");
+    let mut child = other_user(&place, &daemon, None).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("@writes")), "it ended early");
+    let section = format!("[namespaces.plant]\nreaders = ['user:{OTHER_USER}']");
+    daemon.reload_rules(&config_with(&place, &[], &section)).unwrap();
+    // Nothing of it comes after that.
+    let segment = client.segment_of("plant");
+    let rows = table(&segment, "plant.t").unwrap().1.rows();
+    assert!(lane.insert("plant.t", &[(-1, "ours")]).committed);
+    let said = lines.find(|line| line.contains("@committed")).expect("what became of it");
+    assert_eq!(said, format!("@committed {rows}"));
+    assert!(child.wait().unwrap().success());
+    let view = table(&segment, "plant.t").unwrap().1;
+    assert_eq!(view.rows(), rows + 1);
     daemon.stop().unwrap();
 }

@@ -356,3 +356,7 @@ impl Segments {
         told.iter_mut().for_each(|(tables, part)| part.events.wake(tables));
     }
 }
+
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod tests;
