@@ -1,6 +1,8 @@
 //! The faults there are. Each module under here breaks one thing, and has a checker look at what
 //! everybody was told.
 
+mod killed;
+
 use std::time::Duration;
 
 use crate::report::Row;
@@ -25,4 +27,4 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: &[Fault] = &[];
+pub const FAULTS: &[Fault] = &[Fault { name: "daemon killed", run: killed::run }];

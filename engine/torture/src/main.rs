@@ -8,6 +8,8 @@
 //! ```
 //! Everything random follows from a seed, which is printed.
 
+mod checker;
+mod crowd;
 mod fault;
 mod instance;
 mod random;
