@@ -1,6 +1,7 @@
 //! What may not be read is not there: the very answers of a world in which it does not exist.
 
 use super::*;
+use crate::apply::guard::Mode;
 
 /// Everything in `vault` is secret; `{}` stands for its place.
 const SECRET: &str = "
@@ -354,6 +355,26 @@ fn a_hidden_namespace_behind_others_is_not_there() {
 #[test]
 fn a_hidden_main_is_not_there() {
     compare(Case::Main);
+}
+
+#[test]
+fn the_authorizer_alone_keeps_everybody_out_too() {
+    let w = Case::Before.world(true);
+    let rights = Case::Before.rights(&w);
+    w.copy.guard.limit(Reach::of(&rights, w.copy.catalogue()));
+    let mut count = 0;
+    for form in FORMS.iter().filter(|form| form.contains("{t}") || form.contains("{p}")) {
+        let sql = form.replace("{t}", "vault.secret").replace("{p}", "vault.");
+        // SQLite asks nothing where nothing is to be done: of a WITH that is not used, or IF [NOT] EXISTS.
+        let is_unused = sql.contains(" IF ") || sql.ends_with("secret) SELECT 1");
+        if !sql.contains("vault.") || sql.contains(';') || is_unused {
+            continue;
+        }
+        let made = w.copy.guard.watch(Mode::Script, || w.copy.db.prepare(&sql).map(|_| ()));
+        assert!(made.0.is_err(), "{sql}");
+        count += usize::from(made.1.denied.is_some());
+    }
+    assert!(count > 50, "{count} were denied");
 }
 
 #[test]
