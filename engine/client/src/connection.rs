@@ -49,6 +49,7 @@ impl Place {
 pub(crate) struct Connection {
     socket: OwnedFd,
     welcome: Welcome,
+    opened: Instant,
     calls: Mutex<()>,
     pid: u32,
 }
@@ -96,12 +97,18 @@ impl Connection {
         }
         let welcome = wire_io::greet(&socket, roles, &place.program, GREETING)
             .map_err(|e| wire_error(e, "greeting the daemon"))?;
-        Ok(Self { socket, welcome, calls: Mutex::new(()), pid: std::process::id() })
+        let (opened, calls, pid) = (Instant::now(), Mutex::new(()), std::process::id());
+        Ok(Self { socket, welcome, opened, calls, pid })
     }
 
     /// What the daemon said of itself.
     pub(crate) fn welcome(&self) -> &Welcome {
         &self.welcome
+    }
+
+    /// When it was greeted.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// The namespace of this name, as this process may see it.

@@ -4,7 +4,7 @@
 //! is, made when first needed; and the catalogue of all that is visible.
 //!
 //! A namespace that nobody reads from is not attached to for its catalogue alone: its segment is
-//! glanced at over the connection of the first one.
+//! glanced at over a connection that there is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,12 +38,19 @@ pub(crate) struct Spaces {
 struct State {
     /// What this process may see, by rising number, as it was last heard.
     seen: Vec<Seen>,
-    /// The primary's connection at that time: the next one's greeting is newer.
-    heard: Arc<Connection>,
+    /// When that was.
+    heard: Instant,
     /// By number.
     used: BTreeMap<u16, Arc<Kept>>,
     glances: BTreeMap<u16, Glance>,
     merged: Option<Merged>,
+}
+
+impl State {
+    /// The connection that was greeted last. Each keeper has one, and attaches by itself.
+    fn newest(&self) -> Option<Arc<Connection>> {
+        self.used.values().map(|kept| kept.core().connection()).max_by_key(|c| c.opened())
+    }
 }
 
 /// The segment of a namespace that is not in use.
@@ -69,7 +76,7 @@ impl Spaces {
         let state = State {
             used: BTreeMap::from([(seen[0].id, primary.clone())]),
             seen,
-            heard: connection,
+            heard: connection.opened(),
             glances: BTreeMap::new(),
             merged: None,
         };
@@ -84,10 +91,11 @@ impl Spaces {
     /// To be called only by the process that attached.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = self.primary.core().connection();
-        if !Arc::ptr_eq(&present, &state.heard) {
-            state.seen = present.welcome().namespaces.clone();
-            state.heard = present;
+        if let Some(newest) = state.newest()
+            && newest.opened() > state.heard
+        {
+            state.seen.clone_from(&newest.welcome().namespaces);
+            state.heard = newest.opened();
         }
         state
     }
@@ -102,6 +110,7 @@ impl Spaces {
         self.primary.core().same_process()?;
         let fresh = Connection::try_open(&self.place, ROLE_MIRROR)?;
         let mut state = self.state();
+        state.heard = fresh.opened();
         if state.seen != fresh.welcome().namespaces {
             state.seen.clone_from(&fresh.welcome().namespaces);
             self.primary.core().ask_anew();
@@ -135,15 +144,27 @@ impl Spaces {
 
     fn find(&self, name: &str) -> Result<Option<Table>, Error> {
         for (space, bare) in readings(name) {
-            let seen = seen_as(&self.state().seen, space).cloned();
-            let Some(seen) = seen else { continue };
-            let Some(kept) = self.kept(&seen)? else { continue };
+            let Some(kept) = self.kept_as(space)? else { continue };
             match Table::new(kept, Name::new(name, bare)) {
                 Err(Error::UnknownTable { .. }) => {}
                 found => return found.map(Some),
             }
         }
         Ok(None)
+    }
+
+    /// The attachment to the namespace of this name, ASCII case folded; `None` where there is none to be
+    /// seen. One that is in use is there, though it may be shut: that is then what it says.
+    fn kept_as(&self, namespace: &str) -> Result<Option<Arc<Kept>>, Error> {
+        let seen = {
+            let state = self.state();
+            let is_it = |kept: &&Arc<Kept>| kept.core().namespace().eq_ignore_ascii_case(namespace);
+            if let Some(kept) = state.used.values().find(is_it) {
+                return Ok(Some(kept.clone()));
+            }
+            seen_as(&state.seen, namespace).cloned()
+        };
+        seen.map_or(Ok(None), |seen| self.kept(&seen))
     }
 
     /// The attachment to a namespace, made if need be; `None` where it is no longer to be seen.
@@ -252,7 +273,8 @@ impl Spaces {
     fn glance(&self, seen: &Seen) -> Result<Glance, Error> {
         let (over, last) = {
             let state = self.state();
-            (state.heard.clone(), state.glances.get(&seen.id).cloned())
+            let over = state.newest().unwrap_or_else(|| self.primary.core().connection());
+            (over, state.glances.get(&seen.id).cloned())
         };
         if let Some(last) = last
             && Arc::ptr_eq(&last.over, &over)
