@@ -24,7 +24,7 @@ use shmirror_shm::wire::{self, Answer, Hello, RefuseCode, Seen};
 use shmirror_shm::{limits, wire_io};
 
 use self::connection::{Connection, Introduction, Progress};
-use self::socket::ControlSocket;
+use self::socket::{BACKLOG, ControlSocket};
 use self::workers::Workers;
 use crate::access::{Denied, Peer, Roles, Rules};
 use crate::error::DaemonError;
@@ -46,6 +46,8 @@ const TURNED_AWAY: usize = 64;
 const STRANGERS: usize = 32;
 /// Connections accepted before others have their turn.
 const ACCEPTS_A_TURN: usize = 64;
+/// Time between two looks at whether the socket's file is still there.
+const SOCKET_LOOK: Duration = Duration::from_secs(1);
 /// Bytes of answers that wait to be read by all clients; no further large one is made ready then.
 const HELD: u64 = 512 << 20;
 /// How long the daemon tries to send the last answers when it ends.
@@ -65,6 +67,8 @@ pub(crate) struct Control {
     socket: Option<ControlSocket>,
     /// The listener rests until then: descriptors had run out.
     accept_after: Option<Instant>,
+    /// When the socket's file was last looked at, and why it could not be made again then.
+    socket_looked: (Instant, String),
     mailbox: Mailbox<ControlMail>,
     connections: HashMap<u64, Connection>,
     next_connection: u64,
@@ -99,6 +103,7 @@ impl Control {
             rules,
             socket: Some(socket),
             accept_after: None,
+            socket_looked: (Instant::now(), String::new()),
             mailbox,
             connections: HashMap::new(),
             next_connection: FIRST_CONNECTION,
@@ -396,6 +401,44 @@ impl Control {
         self.pipeline.send(PipelineMail::Rules { rules, withdrawn, done });
     }
 
+    /// Makes the socket's file again where somebody has removed it. Where that cannot be done it is said once,
+    /// and tried again at the next look.
+    fn look_at_socket(&mut self) {
+        let Some(path) =
+            self.socket.as_ref().filter(|s| !s.is_there()).map(|s| s.path().to_owned())
+        else {
+            return;
+        };
+        // Who had connected before it went waits at the old one.
+        for _ in 0..=BACKLOG / ACCEPTS_A_TURN {
+            self.accept();
+        }
+        use std::os::fd::AsFd;
+        let made = ControlSocket::bind(&path).and_then(|socket| {
+            socket.admit(self.rules.admits_others());
+            let data = epoll::EventData::new_u64(LISTENER);
+            epoll::add(&self.epoll, socket.as_fd(), data, epoll::EventFlags::IN)
+                .map_err(DaemonError::system("watch the control socket"))?;
+            Ok(socket)
+        });
+        match made {
+            Ok(socket) => {
+                tracing::warn!("somebody removed the control socket's file; it was made again");
+                self.accept_after = None;
+                self.socket_looked.1.clear();
+                // Its descriptor is closed, and with it no longer watched.
+                self.socket = Some(socket);
+            }
+            Err(error) => {
+                let why = error.to_string();
+                if why != self.socket_looked.1 {
+                    tracing::error!(%error, "the control socket's file is gone: nobody can attach");
+                    self.socket_looked.1 = why;
+                }
+            }
+        }
+    }
+
     /// Who is attached: all, or those of one uid.
     fn clients(&self, of: Option<u32>) -> Json {
         let client = |c: &Connection| {
@@ -417,6 +460,10 @@ impl Control {
     /// Deadlines, and what epoll is to tell of each connection.
     fn look_after(&mut self) {
         let now = Instant::now();
+        if now.duration_since(self.socket_looked.0) >= SOCKET_LOOK {
+            self.socket_looked.0 = now;
+            self.look_at_socket();
+        }
         let late: Vec<u64> = self
             .connections
             .iter()

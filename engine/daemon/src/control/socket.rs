@@ -1,12 +1,16 @@
 //! The control socket as a file: a path goes in, a listening socket that nobody else can reach or
 //! replace comes out; at the end the file goes away again.
+//!
+//! Who cleans up a directory for temporary files may remove it meanwhile. Who is attached notices nothing, but
+//! nobody new gets in: so [`ControlSocket::is_there`] is asked from time to time, and another is bound then. A
+//! name that leads elsewhere by now is left to whoever has it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use shmirror_shm::limits;
@@ -19,8 +23,12 @@ use crate::error::DaemonError;
 pub(crate) struct ControlSocket {
     fd: OwnedFd,
     path: PathBuf,
-    inode: (u64, u64),
+    /// The file as a place: while this is open, no other file gets its number.
+    file: OwnedFd,
 }
+
+/// Connections that wait to be accepted, at most.
+pub(crate) const BACKLOG: usize = 128;
 
 impl ControlSocket {
     /// Binds and listens at `path`. A file left behind by a daemon that died is replaced; one that
@@ -44,12 +52,13 @@ impl ControlSocket {
             Errno::ADDRINUSE => DaemonError::SocketInUse { socket: path.to_owned() },
             e => file_error("make socket", path, e.into()),
         })?;
-        let meta =
-            std::fs::symlink_metadata(path).map_err(|e| file_error("look at socket", path, e))?;
-        let socket = Self { fd, path: path.to_owned(), inode: (meta.dev(), meta.ino()) };
+        let place = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, place, Mode::empty())
+            .map_err(|e| file_error("look at socket", path, e.into()))?;
+        let socket = Self { fd, path: path.to_owned(), file };
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .map_err(|e| file_error("restrict socket", path, e))?;
-        rustix::net::listen(&socket.fd, 128)
+        rustix::net::listen(&socket.fd, BACKLOG as i32)
             .map_err(DaemonError::system("listen on the control socket"))?;
         Ok(socket)
     }
@@ -94,6 +103,13 @@ impl ControlSocket {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Whether its path still leads to it.
+    pub fn is_there(&self) -> bool {
+        let Ok(own) = rustix::fs::fstat(&self.file) else { return false };
+        std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (own.st_dev, own.st_ino))
+    }
 }
 
 impl AsFd for ControlSocket {
@@ -104,9 +120,9 @@ impl AsFd for ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        let own = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode);
-        if own && let Err(error) = std::fs::remove_file(&self.path) {
+        if self.is_there()
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
             tracing::warn!(%error, "the control socket's file could not be removed");
         }
     }
@@ -195,6 +211,25 @@ mod tests {
         let second = ControlSocket::bind(&path).unwrap();
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_not_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let first = ControlSocket::bind(&path).unwrap();
+        assert!(first.is_there());
+        // A file that is made now would get the number of the one removed, on most file systems.
+        std::fs::remove_file(&path).unwrap();
+        assert!(!first.is_there());
+        let second = ControlSocket::bind(&path).unwrap();
+        assert!(!first.is_there() && second.is_there());
+        drop(first);
+        assert!(second.is_there(), "the first took away what is the second's");
+        std::fs::rename(dir.path(), dir.path().with_extension("moved")).unwrap();
+        assert!(!second.is_there());
+        std::fs::rename(dir.path().with_extension("moved"), dir.path()).unwrap();
+        assert!(second.is_there());
     }
 
     #[test]
