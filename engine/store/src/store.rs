@@ -25,6 +25,7 @@ use crate::key::{KeyFile, Providers};
 use crate::keys::KeyProvider;
 use crate::live::Live;
 use crate::reader::LogReader;
+use crate::retention::Age;
 use crate::rotate::Rotating;
 use crate::seal::{Algorithm, Identity, Kind, Sealer};
 use crate::state::State;
@@ -48,7 +49,8 @@ pub struct StoreOptions {
     pub keys: Option<Providers>,
     /// The cipher of a store that is made now; one that is there has its own.
     pub cipher: Algorithm,
-    /// Groups of the log older than this are trimmed.
+    /// Groups of the log older than this are trimmed: by the wall clock, and by the time that the store was open
+    /// since (or before) its newest group.
     pub log_keep: Duration,
     /// The oldest groups are trimmed while the log has more sealed bytes than this.
     pub log_keep_bytes: u64,
@@ -117,6 +119,7 @@ pub struct Store {
     pub(crate) state: State,
     pub(crate) path: PathBuf,
     pub(crate) options: StoreOptions,
+    pub(crate) age: Age,
     /// Ids of the tables of the newest catalogue.
     pub(crate) tables: HashSet<u32>,
     pub(crate) dirty: DirtyRows,
@@ -171,6 +174,7 @@ impl Store {
         };
         let tables = recovered.catalogue.tables.iter().map(|t| t.id).collect();
         let rotating = Rotating::of(&opener.keys.numbers());
+        let age = Age::of(exam.conn(), &path)?;
         let mut store = Self {
             exam: Some(exam),
             live: None,
@@ -178,6 +182,7 @@ impl Store {
             state,
             path,
             options,
+            age,
             tables,
             dirty: DirtyRows::default(),
             walk: None,

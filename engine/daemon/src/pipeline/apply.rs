@@ -52,7 +52,7 @@ impl RowRevisions for Seen<'_> {
 impl Pipeline {
     /// Applies what of the batch fits into one group; the rest is carried to the next.
     pub(super) fn apply(&mut self, batch: Batch) -> Applied {
-        self.last_at_us = clock::now_us().max(self.last_at_us);
+        self.last_at_us = clock::now_after(self.last_at_us);
         let mut group = Group::new(self.newest_revision, self.next_birth, self.last_at_us);
         if let Err(error) = self.working.begin_group() {
             group.poison = Some(Refusal::internal(&error));
