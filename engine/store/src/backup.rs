@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use shmirror_shm::points::{self, Point};
 
 use crate::directory::{publish_new, sync_parent};
 use crate::error::{StoreError, io, sqlite};
@@ -81,6 +82,7 @@ impl LogReader {
             let state = State::read(&self.conn, &self.opener)?;
             let backup = Backup::new(&self.conn, &mut copy).map_err(&failed)?;
             loop {
+                points::pass(Point::Backup);
                 match backup.step(STEP_PAGES).map_err(&failed)? {
                     StepResult::Done => return Ok(state.newest),
                     StepResult::More => {}

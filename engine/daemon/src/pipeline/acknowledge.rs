@@ -2,6 +2,7 @@
 //! the lanes that the requests came from.
 
 use shmirror_shm::lane::{FLAG_HAS_ROWS, RawOutcome};
+use shmirror_shm::points::{self, Point};
 
 use super::Pipeline;
 use super::announce::Announced;
@@ -13,6 +14,7 @@ impl Pipeline {
     pub(super) fn acknowledge(&mut self, announced: Announced) {
         for verdict in announced.into_group().verdicts {
             self.answer(verdict);
+            points::pass(Point::Acknowledge);
         }
         self.lanes.drop_done();
     }

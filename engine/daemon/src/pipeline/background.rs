@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use shmirror_shm::points::{self, Point};
+
 use super::Pipeline;
 
 /// How long nothing must have come before whatever waits is checkpointed.
@@ -84,6 +86,7 @@ impl Pipeline {
 
     /// Checkpoints up to `rows` rows; how many it were.
     pub(super) fn checkpoint(&mut self, rows: usize) -> usize {
+        points::pass(Point::Checkpoint);
         match self.store.checkpoint_step(rows) {
             Ok(done) => done,
             Err(error) => {

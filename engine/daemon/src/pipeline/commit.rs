@@ -1,6 +1,7 @@
 //! Stage 4, commit: a [`Prepared`] group becomes durable in the store, then definite in the working
 //! copy; a [`Committed`] one comes out. Only this stage can make one.
 
+use shmirror_shm::points::{self, Point};
 use shmirror_store::Group as StoreGroup;
 
 use super::Pipeline;
@@ -25,7 +26,7 @@ impl Committed {
 impl Pipeline {
     /// Commits the group. If the store cannot, nothing of it remains anywhere.
     pub(super) fn commit(&mut self, prepared: Prepared) -> Result<Committed, Refused> {
-        let (group, reserved) = prepared.into_parts();
+        let (group, mut reserved) = prepared.into_parts();
         if group.is_unchanged() {
             // Ids that were used and whose rows went again have no revision, but stay used.
             let kept = group.sequences.as_deref().map_or(Ok(()), |s| self.store.keep_sequences(s));
@@ -37,6 +38,11 @@ impl Pipeline {
             self.settle_working_copy();
             return Ok(Committed { group, reserved });
         }
+        if points::is_put_in(Point::PublishBeforeCommit) {
+            let catalogue = group.schema.as_ref().map(|schema| &*schema.catalogue);
+            self.segments.publish(std::mem::take(&mut reserved), catalogue, group.newest);
+        }
+        points::pass(Point::Commit);
         let durable = self.store.commit(&StoreGroup {
             first_revision: group.base + 1,
             last_revision: group.newest,
@@ -51,6 +57,7 @@ impl Pipeline {
             self.segments.give_back(reserved);
             return Err(self.refuse(group, Refusal::store(&error)));
         }
+        points::pass(Point::Committed);
         self.settle_working_copy();
         self.newest_revision = group.newest;
         self.next_birth = group.next_birth;

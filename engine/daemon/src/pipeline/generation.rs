@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::points::{self, Point};
 use shmirror_shm::snapshot::{SegmentError, SegmentWriter};
 
 use super::Pipeline;
@@ -24,6 +25,7 @@ impl Pipeline {
         let instance = Arc::clone(&self.instance);
         let next = larger(&self.part(namespace)?.segment, instance.id, generation, needed)?;
         let next = self.with_catalogue(&self.catalogue.part(namespace), next)?;
+        points::pass(Point::Growth);
         // First who attaches gets the next one, then the present one sends its readers there.
         let descriptors = self.part(namespace)?.descriptors_with(&next)?;
         let reserve = next.reserve_bytes();

@@ -42,6 +42,7 @@ use std::time::Instant;
 
 use rustix::event::epoll;
 use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::points::{self, Point};
 use shmirror_store::Store;
 
 use self::background::Background;
@@ -158,10 +159,14 @@ impl Pipeline {
     pub fn run(mut self) -> Result<(), DaemonError> {
         while let Some(batch) = self.collect() {
             let applied = self.apply(batch);
+            points::pass(Point::Apply);
             let Ok(prepared) = self.reserve(applied) else { continue };
+            points::pass(Point::Reserve);
             let Ok(committed) = self.commit(prepared) else { continue };
             let published = self.publish(committed);
+            points::pass(Point::Published);
             let announced = self.announce(published);
+            points::pass(Point::Announced);
             self.acknowledge(announced);
             self.keep_up();
         }

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use shmirror_shm::points::{self, Point};
 use shmirror_shm::wire::{Answer, RefuseCode};
 use shmirror_store::cipher::{ALGORITHMS, Algorithm};
 use shmirror_store::{RotateStep, Rotation, StoreError};
@@ -81,6 +82,7 @@ impl Pipeline {
         if !idle && self.rotating.rests.is_some_and(|until| begun < until) {
             return false;
         }
+        points::pass(Point::Rotation);
         let step = self.store.rotate_step(STEP);
         self.rotating.rests = Some(Instant::now() + begun.elapsed());
         match step {

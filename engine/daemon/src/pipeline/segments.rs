@@ -18,6 +18,7 @@ use std::sync::Arc;
 use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::key::Key;
 use shmirror_shm::lane::{EventsReader, EventsWriter};
+use shmirror_shm::points::{self, Point};
 use shmirror_shm::record::records;
 use shmirror_shm::snapshot::{
     Located, Prepared, PreparedCatalogue, RowBuf, RowChange, Segment, SegmentError, SegmentWriter,
@@ -329,6 +330,7 @@ impl Segments {
     /// one. Nothing here can fail.
     pub fn publish(&mut self, reserved: Reserved, catalogue: Option<&Catalogue>, revision: u64) {
         for (part, share) in self.parts.iter_mut().zip(reserved.shares).rev() {
+            points::pass(Point::Publish);
             // Storage that a new catalogue does not list any more is retired in the same step.
             part.segment.publish_all(share.rows, share.catalogue, revision);
         }
@@ -342,6 +344,10 @@ impl Segments {
     pub fn announce(&mut self, group: &[u64], touched: &[(u16, u32)], revision: u64) {
         // They were made by the apply stage: none of them can be malformed.
         for record in records(group).flatten() {
+            points::pass(Point::Announce);
+            if points::is_put_in(Point::DropEvent) {
+                continue;
+            }
             if let Some(part) = self.part_mut(record.header().namespace) {
                 part.events.push(record);
             }
