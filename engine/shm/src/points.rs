@@ -42,6 +42,8 @@ pub enum Point {
     Locked,
     /// A producer's record is written, and its head not stored.
     Written,
+    /// A reader is in the middle of a copy under a latch.
+    Copied,
     /// Memory of a memfd is taken.
     Populate,
     /// A memfd is made.

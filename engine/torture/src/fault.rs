@@ -1,7 +1,9 @@
 //! The faults there are. Each module under here breaks one thing, and has a checker look at what
 //! everybody was told.
 
+mod bugs;
 mod killed;
+mod producers;
 
 use std::time::Duration;
 
@@ -27,4 +29,8 @@ pub struct Fault {
 }
 
 /// All of them.
-pub const FAULTS: &[Fault] = &[Fault { name: "daemon killed", run: killed::run }];
+pub const FAULTS: &[Fault] = &[
+    Fault { name: "the checker itself", run: bugs::run },
+    Fault { name: "daemon killed", run: killed::run },
+    Fault { name: "clients killed or stopped", run: producers::run },
+];
