@@ -239,6 +239,11 @@ impl Feed {
         self.follows.iter_mut().for_each(Follow::check_link);
     }
 
+    /// Whether nothing that is wanted may be seen now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.follows.is_empty()
+    }
+
     /// Whether there is a daemon, as far as there is anything to follow.
     pub(crate) fn is_linked(&self) -> bool {
         self.follows.iter().all(Follow::is_linked)

@@ -218,6 +218,9 @@ impl Subscriber {
         if let Some(time) = feed.next_look() {
             bell.ring_after(Some(time));
         }
+        if feed.is_empty() {
+            return bell.take_down();
+        }
         if !feed.is_linked() {
             bell.take_down();
             bell.ring_after(Some(RETRY));

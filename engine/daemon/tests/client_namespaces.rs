@@ -205,6 +205,32 @@ fn a_namespace_that_comes_later_is_found() {
 }
 
 #[test]
+fn what_is_not_read_from_is_only_glanced_at() {
+    let mut place = served();
+    let producer = place.producer();
+    producer.execute(TABLES).unwrap();
+    let mirror = place.mirror();
+    let connections = || mirror.status().unwrap()["clients"].as_array().unwrap().len();
+    let before = connections();
+    assert_eq!((mirror.tables().unwrap().len(), connections()), (3, before));
+    producer.execute("CREATE TABLE desk.u (id INTEGER PRIMARY KEY)").unwrap();
+    assert_eq!(mirror.tables().unwrap().len(), 4);
+    let plant = mirror.table("plant.t").unwrap();
+    assert_eq!(connections(), before + 1, "a keeper for plant");
+    let again = mirror.clone().table("plant.t").unwrap();
+    assert_eq!((again.len(), plant.len(), connections()), (0, 0, before + 1));
+    place.stop();
+    place.start();
+    until("reattaching", || mirror.is_live());
+    producer.execute("DROP TABLE desk.t").unwrap();
+    assert_eq!(mirror.tables().unwrap().len(), 3);
+    drop(mirror);
+    // A handle holds its namespace.
+    producer.insert("plant.t", &json!({"id": 1})).unwrap();
+    until("the row through the handle", || plant.len() == 1);
+}
+
+#[test]
 fn one_stream_of_all_namespaces_in_order() {
     let place = served();
     let producer = place.producer();
