@@ -5,8 +5,6 @@
 //! that the first namespace that has it is meant, so that who reads `main` alone has nothing else
 //! made ready.
 
-use std::collections::HashSet;
-
 use shmirror_shm::catalogue::{Catalogue, ObjectKind, SchemaObject};
 
 /// Indices into the lists of a catalogue, rising.
@@ -29,20 +27,20 @@ pub(super) fn mentioned(catalogue: &Catalogue, sql: &str) -> Vec<u32> {
 /// What of `catalogue` the text can mean, itself or by a view.
 pub(super) fn names_in(catalogue: &Catalogue, sql: &str) -> Names {
     let sql = sql.to_ascii_lowercase();
-    let (mut found, mut before) = (Names::default(), HashSet::new());
-    for (id, space) in catalogue.all_namespaces() {
-        let in_space = Space::of(catalogue, space);
-        let is_named = id == 0 || occurs(&sql, space);
-        let by_sql = |name: &str| {
-            (is_named || !before.contains(&name.to_ascii_lowercase())) && occurs(&sql, name)
-        };
-        let (tables, views) = in_space.meant(by_sql);
+    let mut found = Names::default();
+    let mut before: Vec<Space<'_>> = Vec::new();
+    for (id, name) in catalogue.all_namespaces() {
+        let space = Space::of(catalogue, name);
+        let is_named = id == 0 || occurs(&sql, name);
+        let (tables, views) = space.meant(|name| {
+            occurs(&sql, name) && (is_named || !before.iter().any(|space| space.has(name)))
+        });
         if id != 0 && (is_named || !tables.is_empty() || !views.is_empty()) {
             found.namespaces.extend(catalogue.namespaces.iter().position(|n| n.id == id));
         }
         found.tables.extend(tables);
         found.views.extend(views);
-        before.extend(in_space.names().map(str::to_ascii_lowercase));
+        before.push(space);
     }
     found.tables.sort_unstable();
     found.views.sort_unstable();
@@ -75,9 +73,10 @@ impl<'a> Space<'a> {
         Self { tables: tables.map(|(i, t)| (i, t.name.as_str())).collect(), views: views.collect() }
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let views = self.views.iter().map(|(_, v)| v.name.as_str());
-        self.tables.iter().map(|(_, name)| *name).chain(views)
+    fn has(&self, name: &str) -> bool {
+        let mut views = self.views.iter().map(|(_, view)| view.name.as_str());
+        self.tables.iter().any(|(_, of)| of.eq_ignore_ascii_case(name))
+            || views.any(|of| of.eq_ignore_ascii_case(name))
     }
 
     /// Indices of the tables and of the views that the query means, or a view that is meant: what is

@@ -192,8 +192,13 @@ fn a_query_is_of_one_revision_under_any_writer() {
                 ),
                 _ => "SELECT sum(a.x),sum(b.x) FROM a LEFT JOIN b ON b.id='k'||a.id".to_owned(),
             };
-            let (revision, sets) =
-                run_query(&[segment.clone()], &request(&sql), &Budget::default(), &copies).unwrap();
+            let (revision, sets) = run_query(
+                std::slice::from_ref(&segment),
+                &request(&sql),
+                &Budget::default(),
+                &copies,
+            )
+            .unwrap();
             assert_eq!(sets[0].rows[0][0], sets[0].rows[0][1], "{sql}");
             assert!(revision >= last);
             last = revision;
@@ -213,11 +218,13 @@ fn a_segment_that_is_gone_is_replaced_by_copies() {
         Ok(mirror.copies(&[1, 2, 3, 4, 5]))
     };
     let sql = request("SELECT count(*) FROM tag");
-    let (revision, sets) = run_query(&[gone.clone()], &sql, &Budget::default(), &copies).unwrap();
+    let (revision, sets) =
+        run_query(std::slice::from_ref(&gone), &sql, &Budget::default(), &copies).unwrap();
     assert_eq!((revision, sets[0].rows[0][0].clone()), (1, Value::from(6)));
     assert_eq!(asked.into_inner().unwrap(), [Vec::<u32>::new()]);
     let refuse = |_: &[u32]| Err(Reject::new(RejectCode::Stopping, "stopping"));
-    let reject = run_query(&[gone.clone()], &sql, &Budget::default(), &refuse).unwrap_err();
+    let reject =
+        run_query(std::slice::from_ref(&gone), &sql, &Budget::default(), &refuse).unwrap_err();
     assert_eq!(reject.code, RejectCode::Stopping);
 }
 
