@@ -141,6 +141,7 @@ pub fn csv(out: &mut String, value: ValueRef<'_>) {
         ValueRef::Text(t) => {
             let ambiguous = t.is_empty()
                 || t.starts_with("0x")
+                || t.starts_with("0X")
                 || shmirror_shm::key::numeric_text(t).is_some()
                 || matches!(t, "inf" | "-inf");
             csv_text(out, t, ambiguous);
@@ -198,6 +199,7 @@ mod tests {
         assert_eq!(field(ValueRef::Text("12")), "\"12\"");
         assert_eq!(field(ValueRef::Integer(12)), "12");
         assert_eq!(field(ValueRef::Text("0x12")), "\"0x12\"");
+        assert_eq!(field(ValueRef::Text("0X12")), "\"0X12\"");
         assert_eq!(field(ValueRef::Blob(&[0x12])), "0x12");
         assert_eq!(field(ValueRef::Text("a,\"b\"\n")), "\"a,\"\"b\"\"\n\"");
         assert_eq!(field(ValueRef::Text("2013-12-02 21:15:00")), "2013-12-02 21:15:00");

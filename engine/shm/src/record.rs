@@ -224,7 +224,7 @@ impl<'a> RecordRef<'a> {
     /// A bad image.
     pub fn row(&self) -> Result<Option<ImageRef<'a>>, RecordError> {
         self.expect_row()?;
-        if self.row_words() == 0 {
+        if self.has_no_row() {
             return Ok(None);
         }
         let words = &self.words[self.row_start()..];
@@ -260,10 +260,12 @@ impl<'a> RecordRef<'a> {
         self.key_start() + self.key_words()
     }
 
+    fn has_no_row(&self) -> bool {
+        self.header.operation == Operation::Delete as u8 || self.header.flags & FLAG_ELIDED != 0
+    }
+
     fn row_words(&self) -> usize {
-        let gone = self.header.operation == Operation::Delete as u8
-            || self.header.flags & FLAG_ELIDED != 0;
-        if gone {
+        if self.has_no_row() {
             return 0;
         }
         head_words(self.header.columns.into()) + (self.header.row_var as usize).div_ceil(8)

@@ -117,6 +117,8 @@ pub fn cell(raw: Raw<'_>, target: &Target, any_type: bool) -> Result<Value, Stri
 
 fn typed(raw: Raw<'_>, kind: Kind) -> Value {
     let number = |t: &str| numeric_text(t).map(|v| v.to_owned());
+    // Text of these words is quoted where it is written.
+    let bare = |t: &str| number(t).or_else(|| infinity(t));
     match (raw, kind) {
         (Raw::Null, _) => Value::Null,
         (Raw::Real(r), Kind::Integer) => whole(r).map_or(Value::Real(r), Value::Integer),
@@ -127,13 +129,10 @@ fn typed(raw: Raw<'_>, kind: Kind) -> Value {
             Some(value) => value,
             None => t.into(),
         },
-        (Raw::Bare(t) | Raw::Text(t), Kind::Real) => match t {
-            "inf" => Value::Real(f64::INFINITY),
-            "-inf" => Value::Real(f64::NEG_INFINITY),
-            t => number(t).unwrap_or_else(|| t.into()),
-        },
-        (Raw::Bare(t) | Raw::Text(t), Kind::Numeric) => number(t).unwrap_or_else(|| t.into()),
-        (Raw::Bare(t), Kind::Blob | Kind::Any) => blob_or(t, number(t)),
+        (Raw::Bare(t) | Raw::Text(t), Kind::Real) => bare(t).unwrap_or_else(|| t.into()),
+        (Raw::Bare(t), Kind::Numeric) => bare(t).unwrap_or_else(|| t.into()),
+        (Raw::Text(t), Kind::Numeric) => number(t).unwrap_or_else(|| t.into()),
+        (Raw::Bare(t), Kind::Blob | Kind::Any) => blob_or(t, bare(t)),
         (Raw::Text(t), Kind::Blob) => blob_or(t, None),
         (Raw::Bare(t) | Raw::Text(t), Kind::Text | Kind::Any) => t.into(),
     }
@@ -141,6 +140,15 @@ fn typed(raw: Raw<'_>, kind: Kind) -> Value {
 
 fn blob_or(t: &str, number: Option<Value>) -> Value {
     text::unhex(t).map(Value::Blob).or(number).unwrap_or_else(|| t.into())
+}
+
+/// The infinity that is written as this word.
+fn infinity(t: &str) -> Option<Value> {
+    match t {
+        "inf" => Some(Value::Real(f64::INFINITY)),
+        "-inf" => Some(Value::Real(f64::NEG_INFINITY)),
+        _ => None,
+    }
 }
 
 /// The integer that a double is, where a double of that size is exact.
@@ -182,6 +190,11 @@ mod tests {
         assert_eq!(take(Raw::Real(3.0), Kind::Integer), Ok(Value::Integer(3)));
         assert_eq!(take(Raw::Bare("1e3"), Kind::Real), Ok(Value::Real(1000.0)));
         assert_eq!(take(Raw::Bare("-inf"), Kind::Real), Ok(Value::Real(f64::NEG_INFINITY)));
+        for kind in [Kind::Numeric, Kind::Any, Kind::Blob] {
+            assert_eq!(take(Raw::Bare("inf"), kind), Ok(Value::Real(f64::INFINITY)), "{kind:?}");
+            assert_eq!(take(Raw::Text("inf"), kind), Ok("inf".into()), "{kind:?}");
+        }
+        assert_eq!(take(Raw::Bare("inf"), Kind::Text), Ok("inf".into()));
         assert_eq!(take(Raw::Bare("007"), Kind::Text), Ok("007".into()));
         assert_eq!(take(Raw::Bare("2020-01-01"), Kind::Numeric), Ok("2020-01-01".into()));
         assert_eq!(take(Raw::Bare("0x00ff"), Kind::Blob), Ok(Value::Blob(vec![0, 255])));
