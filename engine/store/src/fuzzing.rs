@@ -119,7 +119,9 @@ impl Vault {
             let group = LogGroup::open(found, opener, &mut self.buffer)?;
             group.for_each(opener, |at, record| {
                 debug_assert_eq!(at, out.len());
-                let _ = row::of_record(&record, opener, Place::Log { first })?;
+                if record.is_row() {
+                    row::of_record(&record, opener, Place::Log { first })?;
+                }
                 out.extend_from_slice(record.words());
                 Ok(())
             })?;
