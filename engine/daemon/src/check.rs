@@ -30,6 +30,7 @@ use crate::apply::{Reject, Sequences};
 use crate::exchange::Post;
 use crate::pipeline::mail::PipelineMail;
 use crate::readers::Readers;
+use crate::rights::Rights;
 
 /// Most differences that are told one by one.
 const DIFFERENCES: usize = 1_000;
@@ -87,7 +88,8 @@ pub(crate) struct WorkingPart {
 }
 
 /// Runs a check.
-pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>) -> Answer {
+/// What it finds is told by names and keys only of what `rights` let their owner read.
+pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>, rights: &Rights) -> Answer {
     let refused = |code, message: String| Answer::Refused { code, message };
     let Some(_turn) = readers.begin_check() else {
         return refused(RefuseCode::Limit, "a check runs already".to_owned());
@@ -106,7 +108,7 @@ pub(crate) fn run(readers: &Readers, pipeline: &Post<PipelineMail>) -> Answer {
         Ok(reader) => (reader, Ok(())),
         Err((reader, error)) => (reader, Err(error)),
     };
-    let mut comparison = Comparison::new(&catalogue, rows, images);
+    let mut comparison = Comparison::new(&catalogue, rights, rows, images);
     let found = pinned.and_then(|()| reader.snapshot(|row| comparison.stored(&row)));
     // An end of reading that fails shows at the reader's next use.
     let _ = reader.unpin();
@@ -132,6 +134,7 @@ struct Counts {
 
 struct Comparison<'a> {
     catalogue: &'a Catalogue,
+    rights: &'a Rights,
     /// Rows of the segment that the store was not yet seen to have.
     left: HashMap<u64, Fingerprint>,
     images: HashMap<u64, Image>,
@@ -143,6 +146,7 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(
         catalogue: &'a Catalogue,
+        rights: &'a Rights,
         left: HashMap<u64, Fingerprint>,
         images: HashMap<u64, Image>,
     ) -> Self {
@@ -150,15 +154,24 @@ impl<'a> Comparison<'a> {
         for row in left.values() {
             counts.entry(row.table).or_default().segment += 1;
         }
-        Self { catalogue, left, images, counts, differences: Vec::new(), count: 0 }
+        Self { catalogue, rights, left, images, counts, differences: Vec::new(), count: 0 }
     }
 
     fn differs(&mut self, table: u32, row: Json, what: &str) {
         self.count += 1;
         if self.differences.len() < DIFFERENCES {
-            let name = self.catalogue.table_by_id(table).map(|t| t.full_name());
+            let def = self.catalogue.table_by_id(table);
+            let (name, row) = match def {
+                Some(def) if self.may_read(def) => (json!(def.full_name()), row),
+                _ => (json!(format!("#{table}")), Json::Null),
+            };
             self.differences.push(json!({ "table": name, "row": row, "what": what }));
         }
+    }
+
+    fn may_read(&self, def: &TableDef) -> bool {
+        let namespace = self.catalogue.namespace_id(&def.namespace);
+        namespace.is_some_and(|id| self.rights.may_read(id))
     }
 
     /// A live row of the store.
@@ -244,6 +257,7 @@ impl<'a> Comparison<'a> {
             .catalogue
             .tables
             .iter()
+            .filter(|t| self.may_read(t))
             .map(|t| {
                 let counts = self.counts.get(&t.id).copied().unwrap_or_default();
                 json!({
@@ -310,8 +324,8 @@ mod tests {
 
     #[test]
     fn a_check_that_was_cut_short_is_not_taken_for_a_good_one() {
-        let catalogue = Catalogue::default();
-        let mut comparison = Comparison::new(&catalogue, HashMap::new(), HashMap::new());
+        let (catalogue, rights) = (Catalogue::default(), Rights::all());
+        let mut comparison = Comparison::new(&catalogue, &rights, HashMap::new(), HashMap::new());
         for ends in [false, true] {
             let (send, parts) = unbounded();
             let part = WorkingPart {
@@ -328,5 +342,34 @@ mod tests {
             drop(send);
             assert_eq!(comparison.working(&parts), ends);
         }
+    }
+
+    #[test]
+    fn who_looks_after_an_instance_sees_that_a_row_differs_and_not_which_of_what_is_hidden() {
+        let mut catalogue = Catalogue::default();
+        catalogue.add_namespace("plant");
+        let def = |id, namespace: &str| TableDef {
+            id,
+            namespace: namespace.to_owned(),
+            name: format!("table_{id}"),
+            shape: 1,
+            sql: String::new(),
+            key: shmirror_shm::catalogue::KeyKind::Rowid,
+            key_columns: Vec::new(),
+            columns: Vec::new(),
+            without_rowid: false,
+            strict: false,
+            past_shapes: Vec::new(),
+        };
+        catalogue.tables = vec![def(1, "main"), def(2, "plant")];
+        let rights = Rights::of(&[1], &[], true);
+        let mut comparison = Comparison::new(&catalogue, &rights, HashMap::new(), HashMap::new());
+        comparison.differs(1, json!("'secret key'"), "differs");
+        comparison.differs(2, json!("'seen key'"), "differs");
+        let report = comparison.report(9, &Snapshot::default());
+        let text = report.to_string();
+        assert!(text.contains("plant.table_2") && text.contains("seen key"), "{text}");
+        assert!(!text.contains("table_1") && !text.contains("secret"), "{text}");
+        assert_eq!((&report["ok"], &report["difference_count"]), (&json!(false), &json!(2)));
     }
 }

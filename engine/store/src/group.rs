@@ -27,7 +27,8 @@ pub struct Group<'a> {
     /// The records of its transactions, one after another, in the encoding of
     /// [`shmirror_shm::record`]. Each revision has at least one.
     pub records: &'a [u64],
-    /// The catalogue after the group, where it changed.
+    /// The catalogue after the group, where it changed: then it has schema records, each of the part of
+    /// one namespace, and without it none.
     pub catalogue: Option<&'a Catalogue>,
     /// The birth that the next row gets.
     pub next_birth: u64,
@@ -41,8 +42,8 @@ pub struct Group<'a> {
 pub(crate) struct Noted {
     /// Birth and revision of each row record.
     pub rows: Vec<(u64, u64)>,
-    /// Words of the last schema record.
-    pub schema: Option<std::ops::Range<usize>>,
+    /// Whether there is a schema record.
+    pub schema: bool,
 }
 
 impl Group<'_> {
@@ -58,7 +59,7 @@ impl Group<'_> {
             Err(StoreError::BadGroup { first, last, what })
         };
         noted.rows.clear();
-        noted.schema = None;
+        noted.schema = false;
         if self.first_revision != newest + 1 {
             return bad(format!("expected to begin at {}, after the newest", newest + 1));
         }
@@ -102,12 +103,16 @@ impl Group<'_> {
                 }
                 noted.rows.push((header.birth, revision));
             } else {
-                noted.schema = Some(at..end);
+                noted.schema = true;
             }
             at = end;
         }
         if revision != self.last_revision {
             return bad(format!("its records end at revision {revision}"));
+        }
+        if noted.schema != self.catalogue.is_some() {
+            let found = if noted.schema { "schema records" } else { "a catalogue" };
+            return bad(format!("{found} alone; a catalogue and schema records belong together"));
         }
         Ok(())
     }

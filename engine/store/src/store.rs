@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use shmirror_shm::catalogue::Catalogue;
-use zerocopy::IntoBytes;
 use zeroize::Zeroizing;
 
 use crate::checkpoint::{DirtyRows, Walk};
@@ -215,16 +214,8 @@ impl Store {
         let Some(live) = self.live.as_mut() else { return Err(StoreError::NotRecovered) };
         group.check(self.state.newest, self.state.next_birth, &mut self.noted)?;
         // The schema in plaintext: wiped when it is dropped.
-        let archive = match (&group.catalogue, &self.noted.schema) {
-            (Some(catalogue), _) => {
-                Some(catalogue.to_bytes().map_err(|e| StoreError::Archive(e.to_string()))?)
-            }
-            (None, Some(at)) => {
-                let record = &group.records[at.clone()];
-                Some(archive_of(record, group)?)
-            }
-            (None, None) => None,
-        };
+        let archive = group.catalogue.map(Catalogue::to_bytes).transpose();
+        let archive = archive.map_err(|e| StoreError::Archive(e.to_string()))?;
         let archive = archive.map(Zeroizing::new);
         let changed = archive
             .as_deref()
@@ -401,18 +392,4 @@ fn insert_group(
     let (first, last) = (group.first_revision as i64, group.last_revision as i64);
     insert.execute((first, last, group.at_us, sealed)).map_err(&writing)?;
     Ok(())
-}
-
-/// The catalogue's archive in a schema record.
-fn archive_of(record: &[u64], group: &Group<'_>) -> Result<Vec<u8>, StoreError> {
-    use shmirror_shm::record::{HEADER_WORDS, RecordRef};
-    let bad = |what: String| StoreError::BadGroup {
-        first: group.first_revision,
-        last: group.last_revision,
-        what,
-    };
-    let parsed = RecordRef::parse(record).map_err(|e| bad(e.to_string()))?;
-    let bytes = record[HEADER_WORDS..].as_bytes();
-    let archive = bytes.get(..parsed.header().row_var as usize);
-    Ok(archive.ok_or_else(|| bad("schema record shorter than its archive".into()))?.to_vec())
 }

@@ -150,7 +150,7 @@ impl Control {
                 self.work(
                     to,
                     Duty::Long,
-                    Box::new(move || (check::run(&readers, &pipeline), vec![])),
+                    Box::new(move || (check::run(&readers, &pipeline, &rights), vec![])),
                 );
             }
             Call::Backup(path) => {
