@@ -4,6 +4,7 @@
 //! in memory and `store.db-shm` is neither made nor rewritten, and never writes a checkpoint at
 //! close. An empty `store.db-wal` that it makes is removed again.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use shmirror_shm::catalogue::Catalogue;
 
-use crate::error::{Place, StoreError, sqlite};
+use crate::error::{Place, StoreError, io, sqlite};
 use crate::format::{META_CATALOGUE, META_INSTANCE, META_STATE, examine_header, meta};
 use crate::key::Providers;
 use crate::keys::{KeyProvider, open_data_key};
@@ -32,6 +33,9 @@ impl Examination {
     /// Opens the file at `path` and makes sure that SQLite can read it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         examine_header(path)?;
+        // SQLite would open a file that it may not write for reading, and fail later by another name. As for
+        // the header, nobody here has a connection to it yet.
+        File::options().write(true).open(path).map_err(io(path, "opening the store for writing"))?;
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
         let wal = PathBuf::from(wal);
