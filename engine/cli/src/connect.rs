@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use shmirror::{Mirror, Options, Producer};
+use shmirror::{Administrator, Mirror, Options, Producer};
 
 use crate::args::Place;
 use crate::failure::Failure;
@@ -26,6 +26,11 @@ impl Place {
     /// A reader.
     pub fn mirror(&self) -> Result<Mirror, Failure> {
         Ok(Mirror::attach(&self.options())?)
+    }
+
+    /// Who looks after the instance.
+    pub fn administrator(&self) -> Result<Administrator, Failure> {
+        Ok(Administrator::attach(&self.options())?)
     }
 
     /// A writer that waits for each outcome for as long as the daemon may take by far.

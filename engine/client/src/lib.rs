@@ -102,6 +102,7 @@
 
 #![deny(unsafe_code)]
 
+mod administrator;
 mod attachment;
 mod bell;
 mod buffer;
@@ -147,8 +148,8 @@ mod ticket;
 mod transaction;
 
 pub use shmirror_shm::catalogue::{
-    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, Namespace, ObjectKind, PastShape,
-    SchemaObject, TableDef,
+    Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, Namespace, ObjectKind,
+    PastShape, SchemaObject, TableDef,
 };
 /// For the C library, whose deadlines are numbers of this clock.
 #[doc(hidden)]
@@ -162,6 +163,7 @@ pub use shmirror_shm::wire::RefuseCode;
 /// A namespace that this process may see, from [`Mirror::namespaces`].
 pub use shmirror_shm::wire::Seen as VisibleNamespace;
 
+pub use administrator::Administrator;
 pub use cell::Cell;
 pub use error::{CellError, Error};
 pub use event::{ChangeEvent, Event, SchemaEvent};

@@ -13,6 +13,7 @@ use shmirror_shm::request::{ResultSet, SqlRequest};
 use shmirror_shm::value::Value;
 use shmirror_shm::wire::{Answer, Call, Seen};
 
+use crate::administrator::{backup, json_of};
 use crate::attachment::Core;
 use crate::connection::{CALL, Place, wrong_answer};
 use crate::error::Error;
@@ -220,15 +221,7 @@ impl Mirror {
     /// # Errors
     /// [`Error::Refused`]: the file is there already, or cannot be written.
     pub fn backup(&self, path: &Path) -> Result<Json, Error> {
-        let path = std::path::absolute(path)
-            .map_err(|e| Error::io(format!("backup to {}", path.display()), e))?;
-        let Some(text) = path.to_str() else {
-            return Err(Error::Usage(format!(
-                "backup to {}: the path is not UTF-8",
-                path.display()
-            )));
-        };
-        self.ask_json(&Call::Backup(text.to_owned()), LONG, "backup")
+        self.ask_json(&backup(path)?, LONG, "backup")
     }
 
     /// Has the daemon begin a rotation: it makes a new data key, for the cipher of this name or for the
@@ -252,11 +245,7 @@ impl Mirror {
     }
 
     fn ask_json(&self, call: &Call, timeout: Duration, what: &str) -> Result<Json, Error> {
-        match self.core().ask(call, timeout, what)?.0 {
-            Answer::Text(text) => serde_json::from_str(&text)
-                .map_err(|e| Error::Protocol(format!("the answer to {what:?} is no JSON: {e}"))),
-            _ => Err(wrong_answer(what)),
-        }
+        json_of(self.core().ask(call, timeout, what)?.0, what)
     }
 }
 

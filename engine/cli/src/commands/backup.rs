@@ -38,7 +38,7 @@ pub struct Arguments {
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     // The daemon writes it, and its working directory is another.
     let path = std::path::absolute(&arguments.file).map_err(Failure::file(&arguments.file))?;
-    let answer = place.mirror()?.backup(&path)?;
+    let answer = place.administrator()?.backup(&path)?;
     let mut out = Out::new();
     if arguments.json {
         out.line(&report::pretty(&answer))?;

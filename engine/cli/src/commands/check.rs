@@ -34,7 +34,7 @@ pub struct Arguments {
 
 /// Prints the comparison.
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
-    let answer = place.mirror()?.check()?;
+    let answer = place.administrator()?.check()?;
     let mut out = Out::new();
     if arguments.json {
         out.line(&report::pretty(&answer))?;

@@ -1,7 +1,6 @@
 //! `shmirror status`: the state of the instance, as the daemon tells it.
 
 use clap::Args;
-use serde_json::Value;
 
 use crate::args::Place;
 use crate::failure::Failure;
@@ -37,16 +36,7 @@ pub struct Arguments {
 
 /// Prints the state.
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
-    let mirror = place.mirror()?;
-    let mut status = mirror.status()?;
-    let seen = mirror.namespaces()?;
-    let entries = status.get_mut("namespaces").and_then(Value::as_array_mut).into_iter().flatten();
-    for entry in entries.filter_map(Value::as_object_mut) {
-        let name = entry.get("name").and_then(Value::as_str);
-        let seen = seen.iter().find(|seen| name == Some(&seen.name));
-        let writable = seen.map(|seen| Value::Bool(seen.writable));
-        entry.entry("writable").or_insert(writable.unwrap_or_default());
-    }
+    let status = place.administrator()?.status()?;
     let mut out = Out::new();
     if arguments.json {
         out.line(&report::pretty(&status))?;

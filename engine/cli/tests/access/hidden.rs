@@ -200,3 +200,38 @@ fn who_may_read_one_and_write_another_is_told_which_may_only_be_read() {
         assert!(code != Some(0) && message.contains(what), "{message}");
     }
 }
+
+#[test]
+fn who_looks_after_an_instance_need_not_see_its_tables() {
+    if !is_root("what an administrator without any other right may do") {
+        return;
+    }
+    let i = instance(
+        "[access]\nadministrators = ['user:61002']\n[namespaces.main]\nreaders = ['user:61001']\n",
+    );
+    i.sql("CREATE TABLE secret(id INTEGER PRIMARY KEY, hush); INSERT INTO secret VALUES(1,'hush')");
+    let copy = i.path("copy.db");
+    let admin = User(ENGINEER, &[ENGINEER]);
+    for arguments in [
+        &["status", "--json"][..],
+        &["check", "--json"],
+        &["backup", copy.to_str().unwrap()],
+        &["key", "rotate"],
+    ] {
+        let ran = admin.run(&i, arguments);
+        assert!(ran.status.success(), "{arguments:?}: {ran:?}");
+        for text in [ran.stdout, ran.stderr].map(|t| String::from_utf8(t).unwrap()) {
+            assert!(!text.contains("secret") && !text.contains("hush"), "{arguments:?}: {text}");
+        }
+    }
+    assert!(copy.exists());
+    for arguments in [&["dump", "secret"][..], &["get", "secret", "1"], &["sql", "SELECT 1"]] {
+        assert!(!admin.run(&i, arguments).status.success(), "{arguments:?}");
+    }
+    // Who may read it may not do any of that.
+    for arguments in [&["check"][..], &["backup", "/tmp/no.db"], &["key", "rotate"]] {
+        let ran = User(OPERATOR, &[OPERATOR]).run(&i, arguments);
+        let message = String::from_utf8(ran.stderr).unwrap();
+        assert!(!ran.status.success() && message.contains("61001 may not"), "{message}");
+    }
+}

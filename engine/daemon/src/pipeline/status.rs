@@ -32,7 +32,7 @@ impl Pipeline {
             "schema_version": self.catalogue.schema_version,
             "socket": instance.socket.to_string_lossy(),
             "durability": config.store.synchronous.promise(),
-            "namespaces": parts.iter().map(|part| self.part_status(part)).collect::<Json>(),
+            "namespaces": parts.iter().map(|part| self.part_status(part, rights)).collect::<Json>(),
             "tables": self.tables(rights),
             "segment": {
                 "used": sum(|part| part.segment.used_bytes()),
@@ -85,12 +85,13 @@ impl Pipeline {
         })
     }
 
-    fn part_status(&self, part: &Part) -> Json {
+    fn part_status(&self, part: &Part, rights: &Rights) -> Json {
         let tables = self.catalogue.tables.iter();
         let ids = tables.filter(|t| t.namespace.eq_ignore_ascii_case(&part.name)).map(|t| t.id);
         let rows: Vec<u64> = ids.map(|id| part.segment.rows(id)).collect();
         json!({
             "name": part.name,
+            "writable": rights.may_write(part.id),
             "tables": rows.len(),
             "rows": rows.iter().sum::<u64>(),
             "segment": {

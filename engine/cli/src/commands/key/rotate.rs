@@ -52,8 +52,8 @@ pub struct Arguments {
 
 /// Begins it, and waits for its end.
 pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
-    let mirror = place.mirror()?;
-    let begun = mirror.rotate_key(arguments.cipher.as_deref())?;
+    let instance = place.administrator()?;
+    let begun = instance.rotate_key(arguments.cipher.as_deref())?;
     if arguments.no_wait {
         return print(&arguments, &begun);
     }
@@ -62,7 +62,7 @@ pub fn run(place: &Place, arguments: Arguments) -> Result<(), Failure> {
     let bar = Progress::new("rotating", 100, true);
     let (mut heard, mut told) = (Instant::now(), None);
     loop {
-        let status = match mirror.status() {
+        let status = match instance.status() {
             Ok(status) => status,
             Err(_) if heard.elapsed() < AWAY => {
                 std::thread::sleep(LOOK);
