@@ -60,6 +60,8 @@ pub enum Point {
     StoreOpen,
     /// SQLite locks the store.
     StoreLock,
+    /// SQLite has the index of its write-ahead log grow.
+    StoreMap,
     /// Bug: rows are published before the group is durable.
     PublishBeforeCommit,
     /// Bug: now and then a record is not announced.

@@ -11,6 +11,7 @@ use shmirror_shm::points::{self, Point};
 
 use crate::directory::{publish_new, sync_parent};
 use crate::error::{StoreError, io, sqlite};
+use crate::files;
 use crate::reader::{LogReader, reading};
 use crate::state::State;
 
@@ -52,7 +53,7 @@ impl LogReader {
         }
         let done = self.copy_to(&partial).and_then(|revision| {
             let placed = File::open(&partial).and_then(|file| {
-                file.sync_all()?;
+                files::sync(&file, &partial)?;
                 publish_new(&partial, path)?;
                 sync_parent(path)?;
                 file.metadata()

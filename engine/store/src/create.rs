@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::directory::{FRESH_FILE, STORE_FILE, publish_new, remove_fresh, sync_parent};
 use crate::error::{StoreError, io, sqlite};
+use crate::files;
 use crate::format::{
     APPLICATION_ID, FORMAT, META_CATALOGUE, META_INSTANCE, PAGE_BYTES, SCHEMA, set_meta,
 };
@@ -34,7 +35,7 @@ pub(crate) fn create(
     let fresh = dir.join(FRESH_FILE);
     let built = build(&fresh, &dir.join(STORE_FILE), provider, algorithm).and_then(|()| {
         let making = io(&fresh, "making a new store");
-        File::open(&fresh).and_then(|f| f.sync_all()).map_err(&making)?;
+        File::open(&fresh).and_then(|f| files::sync(&f, &fresh)).map_err(&making)?;
         let path = dir.join(STORE_FILE);
         publish_new(&fresh, &path).and_then(|()| sync_parent(&path)).map_err(&making)
     });

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{StoreError, io};
+use crate::files;
 use crate::key::{PRIVATE_FILE, PUBLIC_FILE};
 
 /// Name of the store in its directory.
@@ -50,8 +51,7 @@ pub(crate) fn prepare(dir: &Path, keys: &[PathBuf]) -> Result<(), StoreError> {
             });
         }
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-            made.map_err(io(dir, "making the data directory"))?;
+            make(dir).map_err(io(dir, "making the data directory"))?;
         }
         Err(e) => return Err(io(dir, "opening the data directory")(e)),
     }
@@ -64,6 +64,19 @@ pub(crate) fn prepare(dir: &Path, keys: &[PathBuf]) -> Result<(), StoreError> {
                 expected: "an empty directory, or one with store.db in it".into(),
             });
         }
+    }
+    Ok(())
+}
+
+/// Makes the directory, and those that it lies in. Each is there after a loss of power too: one that is not
+/// takes the store with it.
+fn make(dir: &Path) -> std::io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing.into_iter().rev() {
+        files::made_directory(made);
+        sync_parent(made)?;
     }
     Ok(())
 }
@@ -119,7 +132,7 @@ pub(crate) fn remove_fresh(dir: &Path) -> Result<(), StoreError> {
 /// Syncs the directory that `path` is in.
 pub(crate) fn sync_parent(path: &Path) -> std::io::Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    files::sync_directory(parent)
 }
 
 /// Renames `fresh` to `path`, which must not exist.
@@ -127,13 +140,18 @@ pub(crate) fn publish_new(fresh: &Path, path: &Path) -> std::io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
     match renameat_with(CWD, fresh, CWD, path, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            files::renamed(fresh, path);
+            Ok(())
+        }
         // File systems that can't: look first. Only ours write here, under the lock.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             if path.symlink_metadata().is_ok() {
                 return Err(ErrorKind::AlreadyExists.into());
             }
-            std::fs::rename(fresh, path)
+            std::fs::rename(fresh, path)?;
+            files::renamed(fresh, path);
+            Ok(())
         }
         Err(e) => Err(e.into()),
     }

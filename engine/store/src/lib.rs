@@ -18,6 +18,10 @@ mod create;
 mod directory;
 mod error;
 mod examine;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod faults;
+mod files;
 mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -45,6 +49,7 @@ mod slots;
 mod snapshot;
 mod state;
 mod store;
+mod sure;
 mod wal;
 
 pub use backup::BackupReport;

@@ -1,7 +1,8 @@
 //! The writer's SQLite connection once the store was found good: transactions and their durability.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -9,10 +10,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::error::{StoreError, sqlite};
 use crate::format::PAGE_BYTES;
 use crate::store::Synchronous;
+use crate::sure::Doubt;
 use crate::wal::{WAL_SOFT, WalMover};
 
 /// How long another connection's lock is waited for: rusqlite's own default.
 const BUSY_MS: u64 = 5_000;
+/// Time between two tries to make sure of the write-ahead log.
+const SURE_EVERY: Duration = Duration::from_millis(250);
 
 /// The writer's connection.
 pub(crate) struct Live {
@@ -20,6 +24,10 @@ pub(crate) struct Live {
     mover: WalMover,
     conn: Connection,
     level: Option<Synchronous>,
+    wal: PathBuf,
+    doubt: Arc<Doubt>,
+    /// When it could not be made sure of the log, and why.
+    unsure: Option<(Instant, String)>,
     /// The blob of the group that is committed, kept for its memory.
     pub log_blob: Vec<u8>,
 }
@@ -30,6 +38,8 @@ impl Live {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut conn = Connection::open_with_flags(path, flags).map_err(&opening)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(&opening)?;
+        // A log in doubt is moved into the file by nobody; `close` lets it be where it is not.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&opening)?;
         conn.set_prepared_statement_cache_capacity(32);
         conn.execute_batch(&format!(
             "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; \
@@ -44,8 +54,14 @@ impl Live {
             let what = format!("journal mode {mode}, expected wal");
             return Err(StoreError::Damaged { file: path.to_path_buf(), what });
         }
-        let mover = WalMover::start(path, &mut conn)?;
-        Ok(Self { mover, conn, level: None, log_blob: Vec::new() })
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let (wal, doubt) = (PathBuf::from(wal), Arc::new(Doubt::default()));
+        // Whoever left the log may have met a sync that failed.
+        doubt.lost();
+        let mover = WalMover::start(path, &mut conn, Arc::clone(&doubt))?;
+        let (level, unsure, log_blob) = (None, None, Vec::new());
+        Ok(Self { mover, conn, level, wal, doubt, unsure, log_blob })
     }
 
     pub fn conn(&self) -> &Connection {
@@ -68,6 +84,7 @@ impl Live {
         if !self.conn.is_autocommit() {
             self.conn.execute_batch("ROLLBACK").map_err(&failed)?; // an earlier rollback failed
         }
+        self.be_sure(path)?;
         if self.level != Some(level) {
             let sql = match level {
                 Synchronous::Full => "PRAGMA synchronous = FULL",
@@ -77,14 +94,54 @@ impl Live {
             self.level = Some(level);
         }
         let run = |sql: &str| {
-            self.conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(&failed)
+            let done = self.conn.prepare_cached(sql).and_then(|mut s| s.execute([]));
+            done.inspect_err(|error| self.doubt.note(error)).map_err(&failed)
         };
         run("BEGIN IMMEDIATE")?;
-        let done = work(&self.conn).and_then(|value| run("COMMIT").map(|_| value));
-        if done.is_err() && !self.conn.is_autocommit() {
-            let _ = run("ROLLBACK"); // tried again before the next transaction
+        let done = work(&self.conn).and_then(|value| match run("COMMIT") {
+            Ok(_) => Ok(value),
+            Err(error) => {
+                self.doubt.ghost();
+                Err(error)
+            }
+        });
+        if let Err(error) = &done {
+            if let StoreError::Io { source, .. } = error
+                && let Some(error) = source.downcast_ref()
+            {
+                self.doubt.note(error);
+            }
+            if !self.conn.is_autocommit() {
+                let _ = run("ROLLBACK"); // tried again before the next transaction
+            }
+            // Now, as nobody was told yet that it failed; where that can't be, before the next one.
+            self.unsure = None;
+            let _ = self.be_sure(path);
         }
         done
+    }
+
+    /// Makes sure of the write-ahead log, where it is in doubt.
+    fn be_sure(&mut self, path: &Path) -> Result<(), StoreError> {
+        if !self.doubt.is_any() {
+            return Ok(());
+        }
+        if let Some((tried, why)) = &self.unsure
+            && tried.elapsed() < SURE_EVERY
+        {
+            let (file, doing) = (self.wal.clone(), "making sure of the write-ahead log");
+            return Err(StoreError::Io { file, doing, source: why.as_str().into() });
+        }
+        let looking = sqlite(path, "looking at the write-ahead log");
+        let frames = self.conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1));
+        let sure = frames
+            .map_err(looking)
+            .and_then(|frames: i64| self.doubt.end(&self.wal, u64::try_from(frames).unwrap_or(0)));
+        self.unsure = sure.as_ref().err().map(|error| (Instant::now(), error.to_string()));
+        if let Err(error) = &sure {
+            tracing::warn!(%error, "what is on the disk is not known");
+        }
+        sure
     }
 
     /// As [`Live::transaction`], durable whatever the store's level is, and with zeros in the place of
@@ -113,6 +170,7 @@ impl Live {
     /// Moves the whole write-ahead log into the file and makes it empty. `false` where a reader is in
     /// the way; nothing is waited for.
     pub fn empty_wal(&mut self, path: &Path) -> Result<bool, StoreError> {
+        self.be_sure(path)?;
         let failed = sqlite(path, "emptying the write-ahead log");
         let wait = |ms| self.conn.busy_timeout(Duration::from_millis(ms));
         wait(0).map_err(&failed)?;
@@ -122,13 +180,22 @@ impl Live {
         match busy {
             Ok(busy) => Ok(busy == 0),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
-            Err(error) => Err(failed(error)),
+            Err(error) => {
+                self.doubt.note(&error);
+                Err(failed(error))
+            }
         }
     }
 
-    pub fn close(self, path: &Path) -> Result<(), StoreError> {
+    pub fn close(mut self, path: &Path) -> Result<(), StoreError> {
+        let failed = sqlite(path, "closing the store");
+        let sure = self.be_sure(path);
         let Self { mover, conn, .. } = self;
         drop(mover);
-        conn.close().map_err(|(_, e)| sqlite(path, "closing the store")(e))
+        if sure.is_ok() {
+            let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            conn.set_db_config(keep, false).map_err(&failed)?;
+        }
+        conn.close().map_err(|(_, e)| failed(e))
     }
 }

@@ -11,16 +11,15 @@
 
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
-
 use crate::cipher::Algorithm;
 use crate::create::create;
 use crate::directory::{self, Lock, STORE_FILE};
 use crate::error::{StoreError, sqlite};
 use crate::examine::{Examination, open_seals, read_catalogue};
+use crate::files;
 use crate::key::Providers;
 use crate::keys::{KeyProvider, open_data_key};
+use crate::live::Live;
 use crate::slots::{Slot, read_slots};
 
 /// What [`rewrap`] did.
@@ -47,6 +46,7 @@ pub fn init(
     keys: &Providers,
     cipher: Algorithm,
 ) -> Result<(&'static str, String), StoreError> {
+    files::prepare();
     directory::prepare(dir, &keys.files())?;
     let mut lock = Lock::take(dir)?;
     if directory::has_store(dir)? {
@@ -65,6 +65,7 @@ pub fn init(
 /// # Errors
 /// As [`Store::open`](crate::Store::open), and those of `new`; the store is then as it was.
 pub fn rewrap(dir: &Path, keys: Providers, new: &dyn KeyProvider) -> Result<Rewrapped, StoreError> {
+    files::prepare();
     let path = dir.join(STORE_FILE);
     if !directory::has_store(dir)? {
         let (found, expected) = ("no store.db".into(), "a data directory with a store".into());
@@ -105,29 +106,25 @@ fn replace(
     wrapped: &[(u64, Vec<u8>)],
 ) -> Result<bool, StoreError> {
     let failed = sqlite(path, "writing key_slot");
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(&failed)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(&failed)?;
-    // secure_delete: what a slot held is not left in the free space of its page.
-    conn.execute_batch(
-        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
-         PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; BEGIN IMMEDIATE;",
-    )
-    .map_err(&failed)?;
-    for (slot, (id, after)) in slots.iter().zip(wrapped) {
-        let sql = "UPDATE key_slot SET provider = ?1, wrapped = ?2 WHERE id = ?3 AND wrapped = ?4";
-        let values = (new.name(), after, *id as i64, &slot.wrapped);
-        let changed = conn.execute(sql, values).map_err(&failed)?;
-        if changed != 1 {
-            let what = format!("key_slot, id {id} was changed by somebody else meanwhile");
-            return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+    let mut live = Live::open(path)?;
+    // What a slot held is not left in the free space of its page.
+    live.overwriting(path, "writing key_slot", |conn| {
+        for (slot, (id, after)) in slots.iter().zip(wrapped) {
+            let sql =
+                "UPDATE key_slot SET provider = ?1, wrapped = ?2 WHERE id = ?3 AND wrapped = ?4";
+            let values = (new.name(), after, *id as i64, &slot.wrapped);
+            let changed = conn.execute(sql, values).map_err(&failed)?;
+            if changed != 1 {
+                let what = format!("key_slot, id {id} was changed by somebody else meanwhile");
+                return Err(StoreError::Damaged { file: path.to_path_buf(), what });
+            }
         }
-    }
-    for slot in read_slots(&conn, path)? {
-        open_data_key(new, path, instance, slot.id, &slot.wrapped)?;
-    }
-    conn.execute_batch("COMMIT").map_err(&failed)?;
+        for slot in read_slots(conn, path)? {
+            open_data_key(new, path, instance, slot.id, &slot.wrapped)?;
+        }
+        Ok(())
+    })?;
     // From here on nothing can fail that matters: the next start tidies as well.
-    let moved = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
-    Ok(conn.close().is_ok() && moved.is_ok_and(|busy| busy == 0))
+    let moved = live.empty_wal(path);
+    Ok(live.close(path).is_ok() && moved.is_ok_and(|all| all))
 }

@@ -18,6 +18,7 @@ use crate::create::{create, seal_catalogue};
 use crate::directory::{self, KEY_FILE, Lock, STORE_FILE};
 use crate::error::{StoreError, sqlite};
 use crate::examine::{Examination, open_seals, read_catalogue};
+use crate::files;
 use crate::format::{META_CATALOGUE, set_meta};
 use crate::group::{Group, Noted, are_sound};
 use crate::key::{KeyFile, Providers};
@@ -147,6 +148,7 @@ impl Store {
     /// family, [`StoreError::BadSeal`], [`StoreError::Damaged`], [`StoreError::Hole`], or the
     /// system's.
     pub fn open(dir: &Path, mut options: StoreOptions) -> Result<(Self, Recovered), StoreError> {
+        files::prepare();
         let keys = options.keys.take();
         let keys =
             keys.unwrap_or_else(|| Providers::new(Box::new(KeyFile::new(dir.join(KEY_FILE)))));
@@ -202,14 +204,15 @@ impl Store {
     }
 
     /// Makes the group durable. When this returns an error, nothing of the group is in the store, and
-    /// it works on: the same group may be committed again.
+    /// it works on: the same group may be committed again. Where the failure leaves unknown what is on the
+    /// disk, as that of a sync does, the write-ahead log is made sure of before anything else is committed.
     ///
     /// # Errors
     /// [`StoreError::BadGroup`] before anything is written; [`StoreError::DiskFull`],
     /// [`StoreError::Io`], [`StoreError::Busy`], [`StoreError::Sqlite`] with the transaction rolled
-    /// back; [`StoreError::NotRecovered`]. After [`StoreError::Io`] of the final sync and a power
-    /// loss before the next commit, SQLite may find the transaction complete: the error then means
-    /// "not known to be durable".
+    /// back; [`StoreError::NotRecovered`]. [`StoreError::Damaged`] where the disk has lost what it was
+    /// given: all commits fail from then on, and a new start goes on from what there is. On a disk that
+    /// goes on refusing to sync, a group that failed may be found whole after a loss of power.
     pub fn commit(&mut self, group: &Group<'_>) -> Result<(), StoreError> {
         let Some(live) = self.live.as_mut() else { return Err(StoreError::NotRecovered) };
         group.check(self.state.newest, self.state.next_birth, &mut self.noted)?;

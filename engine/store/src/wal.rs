@@ -16,11 +16,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{StoreError, io, sqlite};
 use crate::format::PAGE_BYTES;
+use crate::sure::Doubt;
 
-/// Pages of 16 MiB.
-pub(crate) const WAL_SOFT: u64 = (16 << 20) / PAGE_BYTES;
+/// Pages of 16 MiB; where faults are put in, few, so that the log is moved often.
+pub(crate) const WAL_SOFT: u64 =
+    (if cfg!(feature = "faults") { 1 << 20 } else { 16 << 20 }) / PAGE_BYTES;
 /// Pages of 128 MiB.
-const WAL_HARD: u64 = (128 << 20) / PAGE_BYTES;
+const WAL_HARD: u64 = 8 * WAL_SOFT;
 
 #[derive(Default)]
 struct Orders {
@@ -36,12 +38,30 @@ struct Shared {
     pages: AtomicU64,
     /// The thread was asked and has not come to the end.
     moving: AtomicBool,
+    /// Nothing is moved while it is not known what of the log is on the disk: half of it in the file,
+    /// and the other half lost, is no store.
+    doubt: Arc<Doubt>,
 }
 
 impl Shared {
     fn orders(&self) -> MutexGuard<'_, Orders> {
         // Two flags can't be left half-written by a panic.
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A checkpoint that fails costs nothing but room: the log goes on growing, and the next one tries.
+    fn move_by(&self, checkpoint: impl FnOnce() -> rusqlite::Result<()>) {
+        if self.doubt.is_any() {
+            return;
+        }
+        match checkpoint() {
+            Ok(()) => {}
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+            Err(error) => {
+                self.doubt.note(&error);
+                tracing::warn!(%error, "write-ahead log could not be checkpointed");
+            }
+        }
     }
 }
 
@@ -53,13 +73,17 @@ pub(crate) struct WalMover {
 
 impl WalMover {
     /// Starts the thread for the store at `path`, and has `writer` tell it of commits.
-    pub fn start(path: &Path, writer: &mut Connection) -> Result<Self, StoreError> {
+    pub fn start(
+        path: &Path,
+        writer: &mut Connection,
+        doubt: Arc<Doubt>,
+    ) -> Result<Self, StoreError> {
         let failed = sqlite(path, "opening the store");
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(&failed)?;
         conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;")
             .map_err(&failed)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { doubt, ..Shared::default() });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("store-wal".into())
@@ -77,7 +101,7 @@ impl WalMover {
                 asked_at = 0; // it was begun anew
             }
             if pages >= WAL_HARD {
-                note(wal.checkpoint());
+                shared.move_by(|| wal.checkpoint());
             } else if pages >= asked_at + WAL_SOFT {
                 asked_at = pages;
                 shared.moving.store(true, Ordering::Relaxed);
@@ -123,16 +147,7 @@ fn run(shared: &Shared, conn: &Connection) {
         orders.move_it = false;
         drop(orders);
         shared.moving.store(true, Ordering::Relaxed);
-        note(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        shared.move_by(|| conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
         shared.moving.store(false, Ordering::Relaxed);
-    }
-}
-
-/// A checkpoint that fails costs nothing but room: the log goes on growing, and the next one tries.
-fn note(done: rusqlite::Result<()>) {
-    match done {
-        Ok(()) => {}
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
-        Err(error) => tracing::warn!(%error, "write-ahead log could not be checkpointed"),
     }
 }

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::directory::{publish_new, sync_parent};
 use crate::error::{StoreError, io};
+use crate::files;
 use crate::key::wrapping::{ID_BYTES, Named};
 use crate::keys::{KeyProvider, from_hex, to_hex};
 use crate::seal::KEY_BYTES;
@@ -99,7 +100,8 @@ pub(super) fn write_new(path: &Path, mode: u32, contents: &[u8]) -> Result<(), S
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(mode).open(&fresh)?;
         file.write_all(contents)?;
-        file.sync_all()?;
+        files::made(&fresh, contents);
+        files::sync(&file, &fresh)?;
         publish_new(&fresh, path)?;
         sync_parent(path)
     })();
