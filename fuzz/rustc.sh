@@ -7,6 +7,8 @@ case " $* " in
   *" --crate-name shmirror_daemon "* | *" --crate-name shmirror "*) level=0 ;;
   *) level=2 ;;
 esac
-exec "$@" -Copt-level=$level -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+# Checks of overflow and the like would go with the optimization.
+exec "$@" -Copt-level=$level -Cdebug-assertions=on -Coverflow-checks=on \
+  -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
   -Cllvm-args=-sanitizer-coverage-trace-compares

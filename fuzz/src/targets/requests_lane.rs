@@ -269,7 +269,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let (length, words) = (length.to_le_bytes(), words.to_le_bytes());
         joined(&[&[6], &length, &[1, 0, ticket, count], &words])
     };
-    let forged = [forge(100, 0, 1, 16), vec![2], forge(70_000, 0, 1, 9_000), vec![2]].concat();
+    let forged = [
+        forge(100, 0, 1, 16),
+        vec![2],
+        forge(70_000, 0, 1, 9_000),
+        vec![2],
+        forge(40_000, 0, 1, 5_100),
+        vec![2],
+    ];
+    let forged = forged.concat();
     let short = [forge(100, 0, 1, 5), vec![2], forge(10, 1, 2, 8), vec![2]].concat();
     let head = [&[5u8, 3, 0, 0][..], &(1u64 << 32 | 9).to_le_bytes(), &[2]].concat();
     vec![

@@ -164,7 +164,7 @@ impl Log<'_> {
         let words = bytes / 8;
         let sane = bytes.is_multiple_of(8)
             && (least..=most_words(self.ring.len())).contains(&words)
-            && cursor.position + words as u64 <= end.position;
+            && (cursor.position.checked_add(words as u64)).is_some_and(|to| to <= end.position);
         if sane {
             buffer.resize(words, 0);
             self.ring.copy_words(cursor.position, buffer);
@@ -180,7 +180,8 @@ impl Log<'_> {
             return Step::Corrupt;
         }
         cursor.position += words as u64;
-        cursor.sequence += 1;
+        // Whoever may write there may write any number.
+        cursor.sequence = cursor.sequence.wrapping_add(1);
         Step::Record
     }
 
@@ -204,7 +205,7 @@ impl Log<'_> {
             if position == 0 && self.end()?.position == 0 {
                 return None;
             }
-            let sequence = self.ring.word(position + 1).load(Ordering::Relaxed);
+            let sequence = self.ring.word(position.wrapping_add(1)).load(Ordering::Relaxed);
             fence(Ordering::Acquire);
             if self.oldest.load(Ordering::Relaxed) == position {
                 return Some(Cursor { position, sequence });
