@@ -266,6 +266,7 @@ pub(crate) fn of_cell(error: CellError) -> shmirror_status {
         CellError::Contended => SHMIRROR_CONTENDED,
         CellError::Disconnected => SHMIRROR_DISCONNECTED,
         CellError::Forked => SHMIRROR_FORKED,
+        CellError::Denied => SHMIRROR_DENIED,
         _ => SHMIRROR_INTERNAL,
     }
 }

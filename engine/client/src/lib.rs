@@ -106,6 +106,7 @@ mod administrator;
 mod attachment;
 mod bell;
 mod buffer;
+mod by_id;
 mod cell;
 mod connection;
 mod copied;

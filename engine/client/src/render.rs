@@ -5,11 +5,12 @@
 //! namespace's part of the catalogue, so names are those of their revision, and a table that is created
 //! later is followed from its creation on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::record::{FLAG_LAST, Operation, RecordRef};
 
+use crate::by_id::ById;
 use crate::error::Error;
 use crate::event::{ChangeEvent, Event, SchemaEvent};
 use crate::name::Wanted;
@@ -22,7 +23,7 @@ pub(crate) struct Renderer {
     names: Vec<Wanted>,
     /// By the namespace's number: its part of the catalogue, as of the newest schema record or as of
     /// the start.
-    parts: BTreeMap<u16, Catalogue>,
+    parts: ById<Catalogue>,
     /// Every table ever seen, its newest definition, for records of tables dropped since.
     seen: HashMap<u32, TableDef>,
     /// Ids of the tables that are followed, where not all are.
@@ -38,7 +39,7 @@ impl Renderer {
     ) -> Self {
         let mut renderer = Self {
             names,
-            parts: BTreeMap::new(),
+            parts: ById::new(),
             seen: HashMap::new(),
             followed: HashSet::new(),
             forms: HashMap::new(),
@@ -165,7 +166,7 @@ impl Renderer {
         };
         // Before the first schema of all there was none.
         let none = Catalogue::default();
-        let known = self.parts.get(&header.namespace);
+        let known = self.parts.get(header.namespace);
         let before = known.filter(|_| next.schema_version != 1).unwrap_or(&none);
         if before.schema_version < next.schema_version {
             for table in &next.tables {

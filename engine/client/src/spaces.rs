@@ -6,7 +6,6 @@
 //! A namespace that nobody reads from is not attached to for its catalogue alone: its segment is
 //! glanced at over a connection that there is.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use shmirror_shm::snapshot::ReadError;
 use shmirror_shm::wire::{ROLE_MIRROR, Seen};
 
 use crate::attachment::{Attachment, Core, MOVING};
+use crate::by_id::ById;
 use crate::connection::{Connection, Place};
 use crate::error::Error;
 use crate::kept::Kept;
@@ -41,8 +41,8 @@ struct State {
     /// When that was.
     heard: Instant,
     /// By number.
-    used: BTreeMap<u16, Arc<Kept>>,
-    glances: BTreeMap<u16, Glance>,
+    used: ById<Arc<Kept>>,
+    glances: ById<Glance>,
     merged: Option<Merged>,
 }
 
@@ -73,13 +73,10 @@ impl Spaces {
         let seen = connection.visible()?.to_vec();
         let core = Core::attach(place.clone(), connection.clone(), &seen[0].name)?;
         let primary = Kept::start(core)?;
-        let state = State {
-            used: BTreeMap::from([(seen[0].id, primary.clone())]),
-            seen,
-            heard: connection.opened(),
-            glances: BTreeMap::new(),
-            merged: None,
-        };
+        let mut used = ById::new();
+        used.insert(seen[0].id, primary.clone());
+        let state =
+            State { used, seen, heard: connection.opened(), glances: ById::new(), merged: None };
         Ok(Self { place, primary, state: Mutex::new(state), attaching: Mutex::new(()) })
     }
 
@@ -169,7 +166,7 @@ impl Spaces {
 
     /// The attachment to a namespace, made if need be; `None` where it is no longer to be seen.
     fn kept(&self, seen: &Seen) -> Result<Option<Arc<Kept>>, Error> {
-        let used = || self.state().used.get(&seen.id).cloned();
+        let used = || self.state().used.get(seen.id).cloned();
         if let Some(kept) = used() {
             return Ok(Some(kept));
         }
@@ -188,7 +185,7 @@ impl Spaces {
         };
         let kept = Kept::start(core)?;
         let mut state = self.state();
-        state.glances.remove(&seen.id);
+        state.glances.remove(seen.id);
         state.used.insert(seen.id, kept.clone());
         Ok(Some(kept))
     }
@@ -245,7 +242,7 @@ impl Spaces {
 
     /// What is published in one namespace now; `None` where this process may no longer see it.
     fn part(&self, seen: &Seen, deadline: Instant) -> Result<Option<Arc<Catalogue>>, Error> {
-        let used = self.state().used.get(&seen.id).cloned();
+        let used = self.state().used.get(seen.id).cloned();
         loop {
             let known = match &used {
                 Some(kept) => match kept.core().readable(deadline) {
@@ -274,7 +271,7 @@ impl Spaces {
         let (over, last) = {
             let state = self.state();
             let over = state.newest().unwrap_or_else(|| self.primary.core().connection());
-            (over, state.glances.get(&seen.id).cloned())
+            (over, state.glances.get(seen.id).cloned())
         };
         if let Some(last) = last
             && Arc::ptr_eq(&last.over, &over)
@@ -300,7 +297,7 @@ impl Spaces {
             }
             Err(error) => {
                 if matches!(error, Error::Denied { .. }) {
-                    state.glances.remove(&seen.id);
+                    state.glances.remove(seen.id);
                 }
                 Err(error)
             }
@@ -319,6 +316,6 @@ fn merge(parts: &[Arc<Catalogue>]) -> Catalogue {
         whole.tables.extend(part.tables.iter().cloned());
         whole.objects.extend(part.objects.iter().cloned());
     }
-    whole.tables.sort_by_key(|t| t.id);
+    whole.tables.sort_unstable_by_key(|t| t.id);
     whole
 }
