@@ -24,7 +24,7 @@ LOOM_DIR := target/loom
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: help build built header freeze-abi stage where install uninstall examples
-.PHONY: test test-unit python test-loom test-figures bench clean
+.PHONY: test test-unit python test-loom test-torture test-fuzz test-figures torture fuzz bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -95,11 +95,11 @@ examples:  ## the C and C++ examples, into target/examples
 	@$(MAKE) --no-print-directory -C examples BUILD="$(or $(BUILD),../target/examples)" \
 		PKG_CONFIG_PATH="$(if $(OWN_PREFIX),$(OWN_PREFIX)/lib/pkgconfig,$(PKGCONFIGDIR)):$$PKG_CONFIG_PATH"
 
-test: test-unit test-loom  ## every test
+test: test-unit test-loom test-torture test-fuzz  ## every test
 	@echo "all tests passed"
 
 test-unit: build python  ## unit, property and multi-process tests
-	SHMIRROR_PYTHON="$$(ls "$(PYTHON_ENV)/bin/python3" 2>&-)" $(CARGO) test --workspace --locked
+	SHMIRROR_PYTHON="$$(ls "$(PYTHON_ENV)/bin/python3" 2>&-)" $(CARGO) test --workspace --exclude shmirror-torture --locked
 
 # For the test that reads the store's files in Python. Where it can't be had, that test is ignored.
 PYTHON_ENV := $(CURDIR)/target/python
@@ -112,6 +112,23 @@ python:  ## Python with PyNaCl, in target/python
 
 test-loom:  ## the models of latch and lanes
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib
+
+# Its features make the engine one that can be broken: it is built by itself, and nothing else with it.
+TORTURE := $(CARGO) run --quiet --locked -p shmirror-torture --
+test-torture:  ## a short round of each fault
+	$(CARGO) test --locked -p shmirror-torture
+	$(TORTURE) run
+
+MINUTES ?= 60
+torture:  ## faults of every kind, for MINUTES in all
+	$(CARGO) run --release --locked -p shmirror-torture -- run --minutes $(MINUTES)
+
+test-fuzz:  ## each fuzz target for some seconds
+	fuzz/run.sh 2
+
+SECONDS ?= 60
+fuzz:  ## each fuzz target for SECONDS
+	fuzz/run.sh $(SECONDS)
 
 test-figures:  ## what a read costs in C, beside what it costs in Rust
 	$(CARGO) test --locked -p shmirror-ffi --test figures -- --nocapture --test-threads=1

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use shmirror::Options;
 use shmirror_shm::points::{Board, VARIABLE};
+use shmirror_store::faults::VARIABLE as DISK;
 
 /// How long anything may take before it counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +54,18 @@ impl Drop for Process {
     }
 }
 
+/// What the store of an instance stands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// The real disk.
+    #[default]
+    Disk,
+    /// The real disk, of which calls may be made to fail.
+    Failing,
+    /// One of which everything is written down, in the file `journal`.
+    Watched,
+}
+
 /// An instance in a directory of its own.
 pub struct Instance {
     /// Its daemon.
@@ -60,6 +73,7 @@ pub struct Instance {
     /// The points of the daemon's process.
     pub board: Board,
     directory: tempfile::TempDir,
+    medium: Medium,
 }
 
 /// This binary in a role, with the points of `board`, if any.
@@ -77,14 +91,19 @@ pub fn role(name: &str, arguments: &[&str], board: Option<&Path>) -> Command {
 impl Instance {
     /// Starts one with this configuration; it serves when this returns.
     pub fn start(config: &str) -> std::io::Result<Self> {
+        Self::start_on(config, Medium::Disk)
+    }
+
+    /// As [`Self::start`], with its store on this medium.
+    pub fn start_on(config: &str, medium: Medium) -> std::io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("torture-").tempdir()?;
         let data = directory.path().join("data");
         std::fs::create_dir(&data)?;
         std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         std::fs::write(data.join("shmirror.toml"), config)?;
         let board = Board::open(&directory.path().join("points"))?;
-        let daemon = spawn(directory.path())?;
-        Ok(Self { daemon, board, directory })
+        let daemon = spawn(directory.path(), medium)?;
+        Ok(Self { daemon, board, directory, medium })
     }
 
     /// A path beside the data directory.
@@ -104,7 +123,7 @@ impl Instance {
 
     /// Starts the daemon again, after it ended in whatever way.
     pub fn restart(&mut self) -> std::io::Result<()> {
-        self.daemon = spawn(self.directory.path())?;
+        self.daemon = spawn(self.directory.path(), self.medium)?;
         Ok(())
     }
 
@@ -115,14 +134,17 @@ impl Instance {
 }
 
 /// Starts a daemon and waits until it says that it is ready, or ends.
-fn spawn(directory: &Path) -> std::io::Result<Process> {
+fn spawn(directory: &Path, medium: Medium) -> std::io::Result<Process> {
     let path = |name: &str| directory.join(name);
     let errors = std::fs::File::options().append(true).create(true).open(path("stderr"))?;
     let text = |name: &str| path(name).to_string_lossy().into_owned();
-    let mut child = role("daemon", &[&text("data"), &text("s")], Some(&path("points")))
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        .spawn()?;
+    let mut command = role("daemon", &[&text("data"), &text("s")], Some(&path("points")));
+    match medium {
+        Medium::Disk => command.env_remove(DISK),
+        Medium::Failing => command.env(DISK, "calls"),
+        Medium::Watched => command.env(DISK, path("journal")),
+    };
+    let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn()?;
     let output = child.stdout.take().ok_or_else(|| std::io::Error::other("no output"))?;
     let process = Process(child);
     let mut lines = BufReader::new(output);

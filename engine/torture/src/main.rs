@@ -8,9 +8,12 @@
 //! ```
 //! Everything random follows from a seed, which is printed.
 
+mod actor;
 mod checker;
 mod crowd;
+mod disk;
 mod fault;
+mod gauge;
 mod instance;
 mod random;
 mod report;
@@ -38,6 +41,9 @@ enum Command {
         /// Seconds for each fault
         #[arg(long, default_value_t = 8)]
         seconds: u64,
+        /// Minutes for all of them together, instead
+        #[arg(long)]
+        minutes: Option<u64>,
         /// Only these faults, by a part of their names
         #[arg(long)]
         only: Vec<String>,
@@ -58,12 +64,15 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Role { name, arguments } => role::play(&name, &arguments),
-        Command::Run { seconds, only, seed } => {
+        Command::Run { seconds, minutes, only, seed } => {
             let seed = seed.unwrap_or_else(random::fresh_seed);
-            println!("SHMIRROR_SEED={seed}, {seconds} s for each fault");
             let wanted = |name: &str| only.is_empty() || only.iter().any(|o| name.contains(o));
+            let faults: Vec<_> = FAULTS.iter().filter(|f| wanted(f.name)).collect();
+            let share = |minutes: u64| (minutes * 60).div_ceil(faults.len().max(1) as u64);
+            let seconds = minutes.map_or(seconds, share);
+            println!("SHMIRROR_SEED={seed}, {seconds} s for each fault");
             let mut report = Report::default();
-            for fault in FAULTS.iter().filter(|f| wanted(f.name)) {
+            for fault in faults {
                 println!("{} …", fault.name);
                 let time = Duration::from_secs(seconds);
                 report.add((fault.run)(&Setting { name: fault.name, seed, time }));

@@ -3,8 +3,12 @@
 //! In: the role's arguments; a number on standard input, or its end, says "stop". Out: lines of JSON, each a
 //! [`Said`], on standard output.
 
+pub mod hostile;
+pub mod ordinary;
 mod producer;
 mod reader;
+pub mod store;
+pub mod scribble;
 mod subscriber;
 
 use std::io::Write;
@@ -60,6 +64,9 @@ pub fn play(name: &str, arguments: &[String]) -> ExitCode {
     if name == "daemon" {
         return serve(arguments);
     }
+    if name == "store" {
+        return store::play(arguments);
+    }
     let [socket, numbers @ ..] = arguments else { return ExitCode::FAILURE };
     let numbers: Vec<u64> = numbers.iter().filter_map(|n| n.parse().ok()).collect();
     let number = |i: usize| numbers.get(i).copied().unwrap_or_default();
@@ -78,6 +85,13 @@ pub fn play(name: &str, arguments: &[String]) -> ExitCode {
             let slow = Duration::from_micros(number(2));
             subscriber::follow(&options, number(0) as u32, number(1) != 0, slow, &stop);
         }
+        "hostile" => hostile::attack(socket, &numbers, &stop),
+        "flood" => scribble::flood(socket, &stop),
+        "flood-apart" => return scribble::flood_apart(socket),
+        "persist" => ordinary::persist(&options, number(0), millis(number(1)), &stop),
+        "put" => ordinary::put(&options, number(0), &stop),
+        "listen" => ordinary::listen(&options, number(0), number(1) != 0, &stop),
+        "mix" => ordinary::mix(&options, number(0), number(1), &stop),
         other => {
             eprintln!("no role {other:?}");
             return ExitCode::FAILURE;
