@@ -60,6 +60,9 @@ pub enum Medium {
     /// The real disk.
     #[default]
     Disk,
+    /// Memory, where the system has a file system there: for times that must not depend on who else
+    /// writes to the disk.
+    Memory,
     /// The real disk, of which calls may be made to fail.
     Failing,
     /// One of which everything is written down, in the file `journal`.
@@ -96,7 +99,11 @@ impl Instance {
 
     /// As [`Self::start`], with its store on this medium.
     pub fn start_on(config: &str, medium: Medium) -> std::io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("torture-").tempdir()?;
+        let prefix = || tempfile::Builder::new().prefix("torture-").to_owned();
+        let directory = match medium {
+            Medium::Memory => prefix().tempdir_in("/dev/shm").or_else(|_| prefix().tempdir())?,
+            _ => prefix().tempdir()?,
+        };
         let data = directory.path().join("data");
         std::fs::create_dir(&data)?;
         std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;

@@ -11,7 +11,7 @@ use super::Setting;
 use super::killed::CONFIG;
 use crate::checker::Said;
 use crate::crowd::{Crowd, PRODUCERS};
-use crate::instance::Instance;
+use crate::instance::{Instance, Medium};
 use crate::random::Random;
 use crate::report::Row;
 
@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_millis(100);
 pub fn run(setting: &Setting) -> Row {
     let mut row = Row::of(setting.name);
     let mut random = Random::of(setting.seed, setting.name);
-    let mut i = Instance::start(CONFIG).expect("a daemon");
+    let mut i = Instance::start_on(CONFIG, Medium::Memory).expect("a daemon");
     let board = Board::open(&i.path("client-points")).expect("the clients' points");
     Crowd::prepare(&i);
     let mut crowd = Crowd::default();
