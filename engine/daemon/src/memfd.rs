@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
+use shmirror_shm::points::{self, Point};
 
 /// A memfd that is being written.
 pub(crate) struct SealedFile {
@@ -15,6 +16,9 @@ pub(crate) struct SealedFile {
 impl SealedFile {
     /// An empty one; `name` is for `/proc` only.
     pub fn create(name: &str) -> std::io::Result<Self> {
+        if let Some(errno) = points::fails(Point::Memfd) {
+            return Err(std::io::Error::from_raw_os_error(errno));
+        }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let fd = rustix::fs::memfd_create(name, flags)?;
         rustix::fs::fchmod(&fd, Mode::RUSR)?;

@@ -2,7 +2,9 @@
 //! everybody was told.
 
 mod bugs;
+mod failing;
 mod killed;
+mod power;
 mod producers;
 
 use std::time::Duration;
@@ -33,4 +35,7 @@ pub const FAULTS: &[Fault] = &[
     Fault { name: "the checker itself", run: bugs::run },
     Fault { name: "daemon killed", run: killed::run },
     Fault { name: "clients killed or stopped", run: producers::run },
+    Fault { name: "power lost", run: power::run },
+    Fault { name: "power lost, store alone", run: power::store::run },
+    Fault { name: "failing calls", run: failing::run },
 ];

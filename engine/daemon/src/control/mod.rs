@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use serde_json::{Value as Json, json};
 use shmirror_shm::layout::LAYOUT_HASH;
+use shmirror_shm::points::{self, Point};
 use shmirror_shm::wire::{self, Answer, Hello, RefuseCode, Seen};
 use shmirror_shm::{limits, wire_io};
 
@@ -161,7 +162,11 @@ impl Control {
         // Who connects as fast as this accepts does not keep it here.
         for _ in 0..ACCEPTS_A_TURN {
             let Some(socket) = &self.socket else { return };
-            let fd = match rustix::net::accept_with(socket, flags) {
+            let accepted = match points::fails(Point::Accept) {
+                Some(errno) => Err(Errno::from_raw_os_error(errno)),
+                None => rustix::net::accept_with(socket, flags),
+            };
+            let fd = match accepted {
                 Ok(fd) => fd,
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR | Errno::CONNABORTED) => continue,
