@@ -12,6 +12,8 @@
 //! The modules of the command line are compiled into this package from where they lie, as a binary has none
 //! to give out.
 
+use std::cell::Cell;
+
 pub mod bytes;
 pub mod memory;
 pub mod samples;
@@ -32,6 +34,20 @@ mod output;
 #[allow(dead_code, reason = "the command line uses all of it")]
 #[path = "../../engine/cli/src/text.rs"]
 mod text;
+
+thread_local! {
+    static UNDERSTOOD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How often this thread's targets came to the end of what a good input says: so that a test sees when
+/// seeds are good no longer.
+pub fn understood() -> usize {
+    UNDERSTOOD.get()
+}
+
+fn is_understood() {
+    UNDERSTOOD.set(UNDERSTOOD.get() + 1);
+}
 
 /// What is fuzzed, and how.
 pub struct Target {

@@ -5,6 +5,7 @@
 use shmirror_shm::catalogue::{Catalogue, MAIN};
 use shmirror_shm::key::KeyPart;
 
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -53,6 +54,7 @@ fn check(catalogue: &Catalogue) {
         parts += 1;
     }
     assert_eq!(parts, catalogue.namespaces.len() + 1);
+    is_understood();
 }
 
 /// The sample, and its parts.

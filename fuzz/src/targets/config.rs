@@ -7,6 +7,7 @@ use shmirror_daemon::DaemonError;
 use shmirror_daemon::config::{Config, Principal};
 use shmirror_shm::limits;
 
+use crate::is_understood;
 use crate::memory::within;
 
 /// Reads a file; what it says, written out in full, is read as the same.
@@ -28,7 +29,10 @@ pub fn run(data: &[u8]) {
     sound(&config);
     let written = write(&config);
     match Config::parse("/data", file, &written) {
-        Ok(again) => assert_eq!(again, config, "{written}"),
+        Ok(again) => {
+            assert_eq!(again, config, "{written}");
+            is_understood();
+        }
         Err(error) => panic!("{error}: {written}"),
     }
 }

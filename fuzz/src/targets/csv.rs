@@ -2,6 +2,7 @@
 
 use super::table_file::{KINDS, Table, bounded, read, same_row, values};
 use crate::input::Format;
+use crate::is_understood;
 use crate::text;
 
 /// Reads a file; its values, written as `dump` writes them, are read again as the same.
@@ -28,6 +29,7 @@ pub fn run(data: &[u8]) {
         assert_eq!(read.len(), all.len(), "{kind:?}: {file:?}");
         for (a, b) in all.iter().zip(&read) {
             assert!(same_row(a, b), "{kind:?}: {a:?} came back as {b:?} from {file:?}");
+            is_understood();
         }
     }
 }

@@ -17,6 +17,7 @@ use shmirror_shm::value::ValueRef;
 
 use super::record;
 use crate::bytes::{Bytes, joined};
+use crate::is_understood;
 use crate::memory::within;
 
 const RING_BYTES: u64 = 64 << 10;
@@ -215,6 +216,7 @@ impl Lane {
                     assert_eq!(found.words()[2..], given.words()[2..]);
                 }
                 self.next += 1;
+                is_understood();
             }
             Ok(None) => assert!(self.next >= self.announced && !self.retired),
             Err(EventsError::Retired { generation }) => {
@@ -224,6 +226,7 @@ impl Lane {
                 assert!(self.next < oldest && self.next < self.announced);
                 self.next = oldest;
                 assert_eq!(next_sequence, self.next as u64 + 1);
+                is_understood();
             }
             Err(corrupt) => panic!("{corrupt}"),
         }

@@ -1,15 +1,16 @@
 //! The commit-log group: what a commit accepts, and what comes out of the log again.
 //!
-//! In: newest revision, next birth, first, last, time, next birth behind it, number of sequences, these,
-//! then the words of the records.
+//! In: newest revision, next birth, first, last, time, next birth behind it, how many sequences there are and
+//! whether there is a catalogue, the sequences, then the words of the records.
 
-use shmirror_shm::record::{FLAG_ELIDED, records};
+use shmirror_shm::record::{FLAG_ELIDED, RecordRef, records};
 use shmirror_store::fuzzing::{Vault, check_group};
 use shmirror_store::seal::Kind;
 use shmirror_store::{Group, StoreError};
 
 use super::seal::with_vault;
 use crate::bytes::{Bytes, of_words};
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -26,12 +27,13 @@ pub fn run(data: &[u8]) {
         .map(|pair| (pair[0] as u32, pair[1] as i64))
         .collect();
     let words = &rest[2 * sequences.len()..];
+    let catalogue = samples::catalogue();
     let group = Group {
         first_revision: first,
         last_revision: last,
         at_us: at as i64,
         records: words,
-        catalogue: None,
+        catalogue: (count & 16 != 0).then_some(&catalogue),
         next_birth,
         sequences: (count & 8 != 0).then_some(&sequences),
     };
@@ -43,6 +45,7 @@ pub fn run(data: &[u8]) {
             assert!(newest < first && first <= last && last < i64::MAX as u64);
             assert!(birth_before <= next_birth);
             sound(&group);
+            is_understood();
         }
         Err(StoreError::BadGroup { first: f, last: l, .. }) => assert_eq!((*f, *l), (first, last)),
         Err(other) => panic!("{other}"),
@@ -68,14 +71,16 @@ pub fn run(data: &[u8]) {
 
 /// What a group that was accepted is, looked at apart from the code that accepts it.
 fn sound(group: &Group<'_>) {
-    let mut revisions = Vec::new();
+    let (mut revisions, mut schema) = (Vec::new(), false);
     for record in records(group.records) {
         let record = record.expect("it was accepted");
         let header = record.header();
         assert_eq!(header.flags & FLAG_ELIDED, 0);
         assert!(!record.is_row() || (1..group.next_birth).contains(&header.birth));
         revisions.push(header.revision);
+        schema |= !record.is_row();
     }
+    assert_eq!(schema, group.catalogue.is_some());
     assert!(revisions.is_sorted());
     revisions.dedup();
     let expected: Vec<u64> = (group.first_revision..).take(revisions.len()).collect();
@@ -89,7 +94,9 @@ fn sound(group: &Group<'_>) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let records = samples::records(5);
     let at = 1_386_018_900_000_001;
-    let plain = [&[4, 3, 5, 8, at, 10, 0], &records[..]].concat();
-    let with = [&[4, 3, 5, 8, at, 10, 8 + 2, 1, 100, 3, 7], &records[..]].concat();
-    vec![of_words(&plain), of_words(&with)]
+    let schema = RecordRef::parse(&records).map_or(0, |record| record.words().len());
+    let whole = [&[4, 3, 5, 8, at, 10, 16], &records[..]].concat();
+    let rows = [&[5, 3, 6, 8, at, 10, 0], &records[schema..]].concat();
+    let with = [&[4, 3, 5, 8, at, 10, 16 + 8 + 2, 1, 100, 3, 7], &records[..]].concat();
+    [whole, rows, with].map(|words| of_words(&words)).to_vec()
 }

@@ -10,6 +10,7 @@ use shmirror_shm::key::{Key, KeyPart};
 use shmirror_shm::value::{Value, ValueRef};
 
 use crate::bytes::{Bytes, joined, of_words};
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -104,6 +105,7 @@ pub fn check(image: &ImageRef<'_>) {
     // Columns of a hostile image may lie upon each other.
     let most = 1024 + columns * (image.var_bytes() + 128);
     let Ok(values) = within(most, "an image's values", || image.to_values()) else { return };
+    is_understood();
     let again = encode(&values);
     let read = again.as_ref().to_values().expect("what was encoded is read");
     assert!(values.iter().zip(&read).all(|(a, b)| same(a.as_ref(), b.as_ref())));

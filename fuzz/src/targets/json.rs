@@ -4,6 +4,7 @@ use super::table_file::{KINDS, Table, bounded, infinite, read, same_row, values}
 use crate::bytes::{Bytes, joined};
 use crate::input::Format;
 use crate::input::convert::Kind;
+use crate::is_understood;
 use crate::text;
 
 /// Reads a file; its values, written as `dump` writes them, are read again as the same.
@@ -41,6 +42,7 @@ pub fn run(data: &[u8]) {
             for (a, row) in all.iter().zip(&again.rows) {
                 let b = values(columns.len(), row, kind);
                 assert!(words || same_row(a, &b), "{kind:?}: {a:?} came back as {b:?}: {file:?}");
+                is_understood();
             }
         }
     }

@@ -6,6 +6,7 @@ use shmirror_store::fuzzing::key as keys;
 use shmirror_store::{Particular, StoreError};
 
 use crate::bytes::{Bytes, joined};
+use crate::is_understood;
 use crate::memory::within;
 
 const KEY: [u8; 32] = *b"a wrapping key, known to nobody.";
@@ -23,12 +24,14 @@ pub fn run(data: &[u8]) {
             if let Ok(written) = within(most, "a public key", || keys::public_pem(text)) {
                 let again = keys::public_pem(written.as_bytes());
                 assert_eq!(again.as_ref(), Ok(&written), "a key that was written is read");
+                is_understood();
             }
         }
         1 => {
             let text = input.rest();
-            if let Err(what) = within(most, "a private key", || keys::private_pem(text)) {
-                assert!(!what.is_empty());
+            match within(most, "a private key", || keys::private_pem(text)) {
+                Ok(_) => is_understood(),
+                Err(what) => assert!(!what.is_empty()),
             }
         }
         2 => {
@@ -38,12 +41,14 @@ pub fn run(data: &[u8]) {
             let written = format!("# a key\nversion = 1\nid = {id_text}\n\nkey={key_text}");
             assert_eq!(keys::key_file(&written), Ok((id, key)));
             assert_eq!(keys::key_text(key_text.as_bytes()), Some(key));
+            is_understood();
         }
         3 => {
             let text = input.rest();
             if let Some(key) = within(most, "a key", || keys::key_text(text)) {
                 assert_eq!(keys::key_text(hex(&key).as_bytes()), Some(key));
                 assert!(text.len() >= 43);
+                is_understood();
             }
         }
         4 => {
@@ -53,6 +58,7 @@ pub fn run(data: &[u8]) {
             for (name, value) in said {
                 assert!(provider != "padlock" && !name.is_empty());
                 assert!(!matches!(value, Particular::Text(text) if text.is_empty()));
+                is_understood();
             }
         }
         5 => {
@@ -87,6 +93,7 @@ fn changed(input: &mut Bytes<'_>) {
         let wrong = matches!(error, StoreError::KeyWrong { .. });
         assert!(wrong || keys::fault(&error).is_some(), "{error}");
     }
+    is_understood();
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -10,6 +10,7 @@ use shmirror_shm::record::{
 
 use super::image;
 use crate::bytes::{Bytes, of_words};
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -34,6 +35,7 @@ pub fn run(data: &[u8]) {
         }
     }
     assert_eq!(at, words.len());
+    is_understood();
 }
 
 /// What must hold of a record that parses.

@@ -5,6 +5,7 @@
 use shmirror_shm::archive;
 use shmirror_shm::request::Request;
 
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -18,6 +19,7 @@ pub fn run(data: &[u8]) {
             // In bytes, as a NaN is not equal to itself.
             assert_eq!(archive::to_bytes(&again).expect("there is memory"), bytes);
             assert_eq!(format!("{again:?}"), format!("{request:?}"));
+            is_understood();
         }
         Err(error) => assert!(error.to_string().contains("Request")),
     }

@@ -15,6 +15,7 @@ use shmirror_shm::sync::Ordering;
 use zerocopy::IntoBytes;
 
 use crate::bytes::{Bytes, joined};
+use crate::is_understood;
 use crate::memory::within;
 
 const LANE: u64 = 0x1A2E;
@@ -157,6 +158,7 @@ impl Lane {
                 if !self.scribbled {
                     let expected = self.there.pop_front().expect("it was put in");
                     assert_eq!((ticket, kind, payload), expected);
+                    is_understood();
                 }
             }
             Ok(None) => {

@@ -12,6 +12,7 @@ use shmirror_store::{Place, StoreError};
 
 use super::image;
 use crate::bytes::{Bytes, joined, of_words};
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -63,7 +64,10 @@ fn anything(vault: &mut Vault, blob: &[u8]) {
         vault.open(Place::Row { slot: 1 }, None, blob).map(|(_, _, body)| body.len())
     });
     match opened {
-        Ok(words) => assert_eq!(BLOB_HEAD + 8 * (IDENTITY_WORDS + words), blob.len()),
+        Ok(words) => {
+            assert_eq!(BLOB_HEAD + 8 * (IDENTITY_WORDS + words), blob.len());
+            is_understood();
+        }
         error => bad(error),
     }
 }
@@ -91,6 +95,7 @@ fn row(vault: &mut Vault, input: &mut Bytes<'_>) {
             assert_eq!(words.len(), head_words(columns) + var_bytes.div_ceil(8));
             let row = shmirror_shm::image::ImageRef::new(columns, var_bytes, &words);
             image::check(&row.expect("it was one already"));
+            is_understood();
         }
         None => bad(opened),
     }
@@ -102,7 +107,10 @@ fn state(vault: &mut Vault, input: &mut Bytes<'_>) {
     let text = [&Vault::identity(Kind::State, 0, 0, revision)[..], &body].concat();
     let blob = seal(vault, &text);
     match within(16384 + 8 * blob.len(), "a sealed state", || vault.state(&blob)) {
-        Ok(same) => assert!(same, "a state that was written is read"),
+        Ok(same) => {
+            assert!(same, "a state that was written is read");
+            is_understood();
+        }
         error => bad(error),
     }
 }
@@ -128,6 +136,7 @@ fn changed(vault: &mut Vault, input: &mut Bytes<'_>) {
     if other != blob {
         bad(vault.open(place, Some(2), &other).map(drop));
     }
+    is_understood();
 }
 
 /// A seal that was moved to another place, or is that of another time, does not open.
@@ -158,6 +167,7 @@ fn moved(vault: &mut Vault, input: &mut Bytes<'_>) {
         let blob = seal(vault, &identity);
         bad(vault.open(place, Some(revision), &blob).map(drop));
     }
+    is_understood();
 }
 
 /// A row, a state, and a few bytes for each of the rest.

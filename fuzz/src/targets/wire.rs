@@ -15,6 +15,7 @@ use shmirror_shm::wire_io::{self, DESCRIPTORS, WireError};
 use zerocopy::IntoBytes;
 
 use crate::bytes::{Bytes, joined};
+use crate::is_understood;
 use crate::memory::within;
 use crate::samples;
 
@@ -41,6 +42,7 @@ fn archived<T: std::fmt::Debug, E: std::error::Error>(
     let again = read(&written).expect("what was written is read");
     assert_eq!(write(&again).expect("there is memory"), written);
     assert_eq!(format!("{again:?}"), format!("{value:?}"));
+    is_understood();
 }
 
 fn pair() -> (OwnedFd, OwnedFd) {
@@ -92,6 +94,7 @@ fn packet(input: &mut Bytes<'_>) {
                 let in_memory = header.flags & FLAG_MEMFD != 0;
                 assert_eq!(packet.payload, if in_memory { content } else { &bytes[HEADER..] });
                 assert_eq!(packet.fds.len() + usize::from(in_memory), beside);
+                is_understood();
                 let needed = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
                 assert!(!in_memory || seals.contains(needed), "it may still change");
                 if let Ok(hello) = wire_io::read_hello(&packet) {
@@ -138,6 +141,7 @@ fn whole(input: &mut Bytes<'_>) {
     let packet = wire_io::recv(&theirs).expect("it was sent by the rules");
     assert_eq!((packet.header.id, packet.payload), (id, payload));
     assert_eq!(packet.fds.len(), beside);
+    is_understood();
 }
 
 /// Calls, answers, a greeting, a packet with a payload in a memfd.
