@@ -65,7 +65,7 @@ pub enum Medium {
     Memory,
     /// The real disk, of which calls may be made to fail.
     Failing,
-    /// One of which everything is written down, in the file `journal`.
+    /// One of which everything is written down, in the file `journal`; what is real of it is memory.
     Watched,
 }
 
@@ -101,8 +101,10 @@ impl Instance {
     pub fn start_on(config: &str, medium: Medium) -> std::io::Result<Self> {
         let prefix = || tempfile::Builder::new().prefix("torture-").to_owned();
         let directory = match medium {
-            Medium::Memory => prefix().tempdir_in("/dev/shm").or_else(|_| prefix().tempdir())?,
-            _ => prefix().tempdir()?,
+            Medium::Memory | Medium::Watched => {
+                prefix().tempdir_in("/dev/shm").or_else(|_| prefix().tempdir())?
+            }
+            Medium::Disk | Medium::Failing => prefix().tempdir()?,
         };
         let data = directory.path().join("data");
         std::fs::create_dir(&data)?;
@@ -147,7 +149,7 @@ fn spawn(directory: &Path, medium: Medium) -> std::io::Result<Process> {
     let text = |name: &str| path(name).to_string_lossy().into_owned();
     let mut command = role("daemon", &[&text("data"), &text("s")], Some(&path("points")));
     match medium {
-        Medium::Disk => command.env_remove(DISK),
+        Medium::Disk | Medium::Memory => command.env_remove(DISK),
         Medium::Failing => command.env(DISK, "calls"),
         Medium::Watched => command.env(DISK, path("journal")),
     };
