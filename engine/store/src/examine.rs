@@ -35,7 +35,10 @@ impl Examination {
         examine_header(path)?;
         // SQLite would open a file that it may not write for reading, and fail later by another name. As for
         // the header, nobody here has a connection to it yet.
-        File::options().write(true).open(path).map_err(io(path, "opening the store for writing"))?;
+        File::options()
+            .write(true)
+            .open(path)
+            .map_err(io(path, "opening the store for writing"))?;
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
         let wal = PathBuf::from(wal);
