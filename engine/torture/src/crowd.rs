@@ -100,6 +100,17 @@ impl Crowd {
         person.finish();
     }
 
+    /// The longest wait of these producers for an outcome among what was said from `from` on, in
+    /// microseconds; and where to go on from.
+    pub fn longest_wait(&self, of: &[i64], from: usize) -> (u64, usize) {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = |s: &Said| match s {
+            Said::Ok { who, micros, .. } if of.contains(who) => *micros,
+            _ => 0,
+        };
+        (said[from..].iter().map(waited).max().unwrap_or(0), said.len())
+    }
+
     /// How much has been said so far.
     pub fn count(&self, is: impl Fn(&Said) -> bool) -> u64 {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shmirror::Options;
 
@@ -56,35 +56,6 @@ impl Stop {
     /// The number, once it was said.
     pub fn told(&self) -> Option<u64> {
         self.is_said().then(|| self.0.1.load(Ordering::SeqCst))
-    }
-}
-
-/// How long this process was not given a processor though it wanted one: a thread that sleeps for a
-/// millisecond at a time adds up by how much it overslept.
-#[derive(Clone, Debug, Default)]
-pub struct Away(Arc<AtomicU64>);
-
-impl Away {
-    /// Watches from now on.
-    pub fn watch() -> Self {
-        let away = Self::default();
-        let of_thread = away.clone();
-        std::thread::spawn(move || {
-            let beat = Duration::from_millis(1);
-            loop {
-                let begun = Instant::now();
-                std::thread::sleep(beat);
-                // A timer of the system's is late by some tens of microseconds anyway.
-                let over = begun.elapsed().saturating_sub(beat + Duration::from_millis(1));
-                of_thread.0.fetch_add(over.as_micros() as u64, Ordering::SeqCst);
-            }
-        });
-        away
-    }
-
-    /// So far.
-    pub fn so_far(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::SeqCst))
     }
 }
 

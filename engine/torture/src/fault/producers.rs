@@ -11,13 +11,15 @@ use super::Setting;
 use super::killed::CONFIG;
 use crate::checker::Said;
 use crate::crowd::{Crowd, PRODUCERS};
-use crate::instance::{Instance, Medium};
+use crate::instance::{Instance, Medium, PATIENCE};
 use crate::random::Random;
 use crate::report::Row;
 
-/// Longest that anybody else may wait for one who was killed or stopped, of the time that the system gave
-/// it at all: the beat of a clock beside it tells how long that was.
+/// Longest that anybody else may wait for one who was killed or stopped, beyond twice what the same
+/// producers waited at most in pauses of the same run, in which nothing was done to anybody.
 const WAIT: Duration = Duration::from_millis(100);
+/// Such a pause.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// Runs it.
 pub fn run(setting: &Setting) -> Row {
@@ -32,13 +34,22 @@ pub fn run(setting: &Setting) -> Row {
     let stopped = crowd.add_subscriber(&i, false, Duration::ZERO);
     crowd.subscribers[&stopped].process.signal(Signal::STOP);
     // Two who are never touched: it is they who must not wait.
-    for _ in 0..2 {
-        crowd.add_producer(&i, random.next(), WAIT, false);
-    }
-    crowd.add_reader(&i, random.next(), WAIT);
+    let untouched: Vec<i64> =
+        (0..2).map(|_| crowd.add_producer(&i, random.next(), PATIENCE, false)).collect();
+    crowd.add_reader(&i, random.next(), PATIENCE);
+    let (mut at, mut quiet, mut troubled) = (0, 0, 0);
     let (begun, mut held, mut paused, mut readers) = (Instant::now(), 0, 0, 0);
     let mut number = 0;
     while (begun.elapsed() < setting.time || number < 24) && i64::from(number) < PRODUCERS - 4 {
+        if number % 4 == 0 {
+            let (longest, there) = crowd.longest_wait(&untouched, at);
+            troubled = troubled.max(longest);
+            std::thread::sleep(PAUSE);
+            let (longest, after) = crowd.longest_wait(&untouched, there);
+            // The first pause is the start of everybody.
+            quiet = if number == 0 { quiet } else { quiet.max(longest) };
+            at = after;
+        }
         number += 1;
         let victim = crowd.add_producer(&i, random.next(), WAIT * 100, true);
         let tried = |s: &Said| matches!(s, Said::Ok { who, .. } if *who == victim);
@@ -82,6 +93,15 @@ pub fn run(setting: &Setting) -> Row {
             row.injected += 1;
         }
     }
+    troubled = troubled.max(crowd.longest_wait(&untouched, at).0);
+    let most = WAIT.as_micros() as u64 + 2 * quiet;
+    if troubled > most {
+        row.hung.push(format!(
+            "who had nothing to do with it waited up to {troubled} µs; {quiet} µs where nothing happened"
+        ));
+    }
+    row.checked.push(("µs waited at most", troubled));
+    row.checked.push(("where nothing happened", quiet));
     row.checked.push(("of them with the mutex held", held));
     row.checked.push(("of these stopped", paused));
     row.checked.push(("readers killed", readers));

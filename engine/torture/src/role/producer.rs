@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shmirror::{Error, OnConflict, Producer, Value};
 
-use super::{Away, Stop, say};
+use super::{Stop, say};
 use crate::checker::{GROUP, GROUPS, Said, first_of};
 use crate::instance::PATIENCE;
 use crate::random::Random;
@@ -13,7 +13,6 @@ use crate::random::Random;
 pub fn produce(options: &shmirror::Options, who: i64, seed: u64, limit: Duration, stop: &Stop) {
     let mut random = Random::of(seed, "producer");
     let producer = Producer::attach(options).expect("a daemon").with_timeout(PATIENCE);
-    let away = Away::watch();
     let mut there = [false; GROUPS as usize];
     let mut n = 0;
     while !stop.is_said() {
@@ -21,7 +20,7 @@ pub fn produce(options: &shmirror::Options, who: i64, seed: u64, limit: Duration
         let group = random.below(GROUPS as u64) as i64;
         let deletes = there[group as usize] && random.below(5) == 0;
         say(&Said::Try { who, n, group, deletes });
-        let (begun, before) = (Instant::now(), away.so_far());
+        let begun = Instant::now();
         let ids = first_of(who, group)..first_of(who, group) + GROUP;
         // Now and then the last row breaks a rule, so that the first ones must not stay.
         let breaks = !deletes && random.below(9) == 0;
@@ -39,9 +38,7 @@ pub fn produce(options: &shmirror::Options, who: i64, seed: u64, limit: Duration
             producer.insert_rows("part", &columns, rows, OnConflict::Update).and_then(|t| t.wait())
         };
         let micros = begun.elapsed().as_micros() as u64;
-        // What the system took away from this process, or from the whole machine, nobody is to blame for.
-        let waited = begun.elapsed().saturating_sub(away.so_far().saturating_sub(before));
-        if waited > limit {
+        if begun.elapsed() > limit {
             say(&Said::Hung { what: format!("transaction {n} of {who}"), micros });
         }
         match done {
