@@ -14,10 +14,10 @@
 
 use std::cell::Cell;
 
-pub mod bytes;
+mod bytes;
 pub mod memory;
-pub mod samples;
-pub mod targets;
+mod samples;
+mod targets;
 
 #[allow(dead_code, reason = "the command line uses all of it")]
 #[path = "../../engine/cli/src/failure.rs"]

@@ -122,7 +122,8 @@ impl Lane {
         }
         let most = self.producer.most_payload();
         let needed = (REQUEST_HEADER_WORDS + length.div_ceil(8)) as u64;
-        let room = RING_WORDS as u64 - (self.end - self.released).min(RING_WORDS as u64);
+        let used = self.end.saturating_sub(self.released);
+        let room = RING_WORDS as u64 - used.min(RING_WORDS as u64);
         let submitted = self.producer.try_submit(RequestKind(u16::from(fill)), &payload);
         if self.scribbled {
             return;
