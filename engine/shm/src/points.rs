@@ -68,10 +68,14 @@ pub enum Point {
     DropEvent,
     /// Bug: a reader does not look at the latch again after its copy.
     SkipSecondCheck,
+    /// Bug: a sync of the store's does nothing, and says that it did.
+    SkipSync,
+    /// Bug: after a sync that failed the store goes on as if nothing had been.
+    TrustFailedSync,
 }
 
 /// How many points there are.
-pub const POINTS: usize = Point::SkipSecondCheck as usize + 1;
+pub const POINTS: usize = Point::TrustFailedSync as usize + 1;
 
 /// What is to happen at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

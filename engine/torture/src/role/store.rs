@@ -60,7 +60,8 @@ pub fn text(attempt: u64, revision: u64, birth: u64, length: usize) -> String {
     text
 }
 
-/// Plays the role: the data directory, the one with the credential, the seed, the level, whether syncs fail, how long.
+/// Plays the role: the data directory, the one with the credential, the seed, the level, what syncs do,
+/// how long.
 pub fn play(arguments: &[String]) -> ExitCode {
     let [data, home, seed, level, fails, millis] = arguments else { return ExitCode::FAILURE };
     let (Ok(seed), Ok(millis)) = (seed.parse(), millis.parse()) else { return ExitCode::FAILURE };
@@ -74,7 +75,7 @@ pub fn play(arguments: &[String]) -> ExitCode {
         seed,
         random: Random::of(seed, "work"),
         synchronous,
-        fails: (fails == "fails").then_some(board),
+        fails: (fails != "works").then_some((board, fails)),
         attempt: 0,
         newest: 0,
         wrapped: false,
@@ -104,7 +105,7 @@ struct Work<'w> {
     seed: u64,
     random: Random,
     synchronous: Synchronous,
-    fails: Option<Board>,
+    fails: Option<(Board, &'w str)>,
     attempt: u64,
     newest: u64,
     wrapped: bool,
@@ -114,9 +115,17 @@ struct Work<'w> {
 impl Work<'_> {
     /// Opens the store, works with it, closes it; then another provider wraps its key.
     fn live(&mut self) -> Result<(), StoreError> {
-        if let Some(board) = &self.fails {
+        if let Some((board, how)) = &self.fails {
             let every = 2 + self.random.below(6) as u32;
-            board.arm(Point::StoreSync, Arm::Fail { every, errno: EIO });
+            let once = Arm::Fail { every: 1, errno: 0 };
+            match *how {
+                "lies" => board.arm(Point::SkipSync, once),
+                "trusts" => {
+                    board.arm(Point::TrustFailedSync, once);
+                    board.arm(Point::StoreSync, Arm::Fail { every, errno: EIO });
+                }
+                _ => board.arm(Point::StoreSync, Arm::Fail { every, errno: EIO }),
+            }
         }
         let options = StoreOptions {
             keys: Some(providers(self.data, self.home)),

@@ -32,6 +32,10 @@ enum Kind {
     FullOnABadDisk,
     /// A tail may be missing.
     Normal,
+    /// Bug: syncs do nothing, and say that they did.
+    SyncsLie,
+    /// Bug: a sync that failed is taken for nothing.
+    SyncsAreTrusted,
 }
 
 /// Runs it.
@@ -41,12 +45,29 @@ pub fn run(setting: &Setting) -> Row {
     let mut counts = Counts::default();
     let begun = Instant::now();
     let mut number = 0;
+    let share = (setting.time / 5).min(Duration::from_secs(4));
     // Each kind at least once, however short the run.
-    while number < 3 || begun.elapsed() < setting.time {
+    while number < 3 || begun.elapsed() + 2 * share < setting.time {
         let kind = [Kind::Full, Kind::FullOnABadDisk, Kind::Normal][number % 3];
         number += 1;
-        let share = setting.time / 3;
-        story(kind, &mut random, share.min(Duration::from_secs(5)), &mut counts, &mut row);
+        story(kind, &mut random, share, &mut counts, &mut row);
+    }
+    // What this would see of a store that breaks its promise.
+    for (kind, name) in [
+        (Kind::SyncsLie, "stores that lost what was not synced"),
+        (Kind::SyncsAreTrusted, "stores that trusted a failed sync"),
+    ] {
+        let mut found = Row::default();
+        for _ in 0..5 {
+            story(kind, &mut random, share, &mut Counts::default(), &mut found);
+            if !found.lost.is_empty() {
+                break;
+            }
+        }
+        row.checked.push((name, found.lost.len() as u64));
+        if found.lost.is_empty() {
+            row.lost.push(format!("{kind:?} is not seen"));
+        }
     }
     row.injected = counts.cuts;
     row.checked.extend([
@@ -133,8 +154,13 @@ fn story(kind: Kind, random: &mut Random, time: Duration, counts: &mut Counts, r
     let points = home.path().join("points");
     Board::open(&points).expect("points");
     let level = if kind == Kind::Normal { "normal" } else { "full" };
-    let fails = if kind == Kind::FullOnABadDisk { "fails" } else { "works" };
-    let (seed_text, millis) = (seed.to_string(), (time.as_millis() / 4).to_string());
+    let fails = match kind {
+        Kind::Full | Kind::Normal => "works",
+        Kind::FullOnABadDisk => "fails",
+        Kind::SyncsLie => "lies",
+        Kind::SyncsAreTrusted => "trusts",
+    };
+    let (seed_text, millis) = (seed.to_string(), (time.as_millis() / 5).to_string());
     let (data_text, home_text) = (data.to_string_lossy(), home.path().to_string_lossy());
     let arguments = [&*data_text, &home_text, &seed_text, level, fails, &millis];
     let child = role("store", &arguments, Some(&points))
@@ -167,8 +193,9 @@ fn story(kind: Kind, random: &mut Random, time: Duration, counts: &mut Counts, r
         while let Some(word) = disk.follow(&journal, cut) {
             told.take(seed, word, counts);
         }
-        // Where there is no time for all of them: every few.
-        if begun.elapsed() > time.mul_f64(f64::from(n as u32 + 1) / f64::from(count)) {
+        // Where there is no time for all of them: some, and each tenth in any case.
+        let due = time.mul_f64(0.7 * f64::from(n as u32 + 1) / f64::from(count));
+        if n % 10 != 0 && begun.elapsed() > due {
             continue;
         }
         let left = disk.left(random);
