@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use shmirror::{Mirror, Producer};
@@ -115,6 +115,25 @@ impl Crowd {
     pub fn count(&self, is: impl Fn(&Said) -> bool) -> u64 {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().filter(|s| is(s)).count() as u64
+    }
+
+    /// Waits until everybody is attached and has said something: who is still on the way may be told that
+    /// there is no daemon, if it is killed now.
+    pub fn wait_until_at_work(&self) {
+        let until = Instant::now() + PATIENCE;
+        let is_at_work = || {
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            let wrote = |p| said.iter().any(|s| matches!(s, Said::Ok { who, .. } if *who == p));
+            let heard = |n| said.iter().any(|s| matches!(s, Said::Change { to, .. } if *to == n));
+            let read =
+                |n| said.iter().any(|s| matches!(s, Said::Scan { reader, .. } if *reader == n));
+            self.producers.keys().all(|p| wrote(*p))
+                && self.subscribers.keys().all(|n| heard(*n))
+                && self.readers.keys().all(|n| read(*n))
+        };
+        while !is_at_work() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Stops everybody, has what was said checked, then daemon and store.

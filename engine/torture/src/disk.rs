@@ -391,3 +391,7 @@ impl Name {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "disk_tests.rs"]
+mod tests;

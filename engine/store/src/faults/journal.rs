@@ -102,7 +102,8 @@ impl<'a> Op<'a> {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The record.
+    pub fn encode(&self) -> Vec<u8> {
         let (kind, path, number, rest) = self.parts();
         let path = path.as_os_str().as_bytes();
         let bytes = HEAD + path.len() + rest.len();

@@ -61,6 +61,7 @@ pub fn run(setting: &Setting) -> Row {
     crowd.add_subscriber(&i, true, Duration::ZERO);
     crowd.add_subscriber(&i, true, Duration::ZERO);
     crowd.add_reader(&i, random.next(), LONGEST);
+    crowd.wait_until_at_work();
     let phase = setting.time / KINDS.len() as u32;
     let mut counts = [0; KINDS.len()];
     let begun = Instant::now();

@@ -49,6 +49,7 @@ pub fn run(setting: &Setting) -> Row {
     crowd.add_subscriber(&i, true, Duration::ZERO);
     crowd.add_subscriber(&i, true, Duration::ZERO);
     crowd.add_reader(&i, random.next(), PATIENCE);
+    crowd.wait_until_at_work();
     let mut cuts = Cuts::default();
     let (begun, mut number) = (Instant::now(), 0);
     while begun.elapsed() < setting.time || number < 16 {
