@@ -60,38 +60,54 @@ pub fn wake(word: &AtomicU32, count: u32) -> usize {
 #[cfg(loom)]
 pub use model::{wait, wake};
 
-/// A futex for loom: one bucket for all words, no timeouts, so that a lost wake is a deadlock, which
-/// loom reports.
+/// A futex for loom: no timeouts, so that a lost wake is a deadlock, which loom reports.
 #[cfg(loom)]
 mod model {
     use super::{Duration, Waited};
     use crate::sync::{AtomicU32, Ordering};
+    use loom::sync::{Condvar, Mutex};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering as Plain};
+
+    /// Who sleeps: the word's address, whether it was woken, and what it sleeps on.
+    type Sleeper = (usize, Arc<AtomicBool>, Arc<Condvar>);
 
     loom::lazy_static! {
-        static ref BUCKET: (loom::sync::Mutex<()>, loom::sync::Condvar) =
-            (loom::sync::Mutex::new(()), loom::sync::Condvar::new());
+        static ref SLEEPERS: Mutex<Vec<Sleeper>> = Mutex::new(Vec::new());
     }
 
     /// Sleeps until woken, if `word` holds `expected` at this moment.
     pub fn wait(word: &AtomicU32, expected: u32, _timeout: Option<Duration>) -> Waited {
-        let bucket = BUCKET.0.lock().expect("no model thread panics with the bucket held");
+        let mut sleepers = SLEEPERS.lock().expect("no model thread panics with the list held");
         if word.load(Ordering::SeqCst) != expected {
             return Waited::Changed;
         }
-        drop(BUCKET.1.wait(bucket));
+        let (woken, condition) = (Arc::new(AtomicBool::new(false)), Arc::new(Condvar::new()));
+        sleepers.push((address(word), woken.clone(), condition.clone()));
+        while !woken.load(Plain::Relaxed) {
+            sleepers = condition.wait(sleepers).expect("as above");
+        }
         Waited::Woken
     }
 
-    /// Wakes one waiter, so in a model that wakes one all wait for the same word; or every waiter of
-    /// every word, which is more than asked for, as a futex may do too.
-    pub fn wake(_word: &AtomicU32, count: u32) -> usize {
-        drop(BUCKET.0.lock());
-        if count == 1 {
-            BUCKET.1.notify_one()
-        } else {
-            BUCKET.1.notify_all()
-        }
-        0
+    /// Wakes up to `count` waiters of this word, those first who came first.
+    pub fn wake(word: &AtomicU32, count: u32) -> usize {
+        let mut sleepers = SLEEPERS.lock().expect("no model thread panics with the list held");
+        let mut left = count as usize;
+        sleepers.retain(|(whose, woken, condition)| {
+            let wake = *whose == address(word) && left > 0;
+            if wake {
+                left -= 1;
+                woken.store(true, Plain::Relaxed);
+                condition.notify_one();
+            }
+            !wake
+        });
+        count as usize - left
+    }
+
+    fn address(word: &AtomicU32) -> usize {
+        core::ptr::from_ref(word) as usize
     }
 }
 

@@ -34,7 +34,8 @@
 //!
 //! What a crash leaves: at worst seq = 2n+1, and version n as readable as before.
 
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Words of a latch over versions of `version_words` words.
 pub const fn latch_words(version_words: usize) -> usize {
@@ -83,7 +84,7 @@ impl<'a> Latch<'a> {
     #[inline]
     pub fn enter(&self) -> Entry {
         let seq = self.seq.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
+        Pillar::LatchEnterFence.fence(Ordering::Acquire);
         Entry { seq }
     }
 
@@ -91,24 +92,26 @@ impl<'a> Latch<'a> {
     /// version refers to, was this version's.
     #[inline]
     pub fn holds(&self, entry: Entry) -> bool {
-        fence(Ordering::Acquire);
+        Pillar::LatchHoldsFence.fence(Ordering::Acquire);
         let seq = self.seq.load(Ordering::Relaxed);
-        seq.wrapping_sub(entry.version() << 1) <= 2
+        let since = seq.wrapping_sub(entry.version() << 1);
+        since <= 2 || !Pillar::LatchHolds.stands() || (!Pillar::LatchWraps.stands() && seq == 0)
     }
 
     /// The same for the version before it, `entry.version() - 1`.
     #[inline]
     pub fn holds_previous(&self, entry: Entry) -> bool {
-        fence(Ordering::Acquire);
-        entry.seq & 1 == 0 && self.seq.load(Ordering::Relaxed) == entry.seq
+        Pillar::LatchBeforeFence.fence(Ordering::Acquire);
+        let quiet = entry.seq & 1 == 0 || !Pillar::LatchBeforeQuiet.stands();
+        let seq = self.seq.load(Ordering::Relaxed);
+        quiet && (seq == entry.seq || !Pillar::LatchBefore.stands())
     }
 
-    /// Whether `entry.version()` is still the newest whole version. For who remembers an entry.
+    /// Whether this version is still the newest whole one, as far as the caller has seen: not older than
+    /// what it has acquired. For who remembers what it copied and reads nothing anew.
     #[inline]
     pub fn is_newest(&self, version: u64) -> bool {
-        let seq = self.seq.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
-        seq >> 1 == version
+        self.seq.load(Ordering::Relaxed) >> 1 == version
     }
 
     /// The only writer's step: `fill` stores every word of the next version (relaxed). Whatever the
@@ -116,10 +119,10 @@ impl<'a> Latch<'a> {
     #[inline]
     pub fn write(&self, fill: impl FnOnce(&'a [AtomicU64])) {
         let n = self.newest();
-        self.seq.store(2 * n + 1, Ordering::Release);
-        fence(Ordering::Release);
+        self.seq.store(2 * n + 1, Pillar::LatchBegin.order(Ordering::Release));
+        Pillar::LatchBeginFence.fence(Ordering::Release);
         fill(self.version(n + 1));
-        self.seq.store(2 * n + 2, Ordering::Release);
+        self.seq.store(2 * n + 2, Pillar::LatchEnd.order(Ordering::Release));
     }
 
     /// Number of the newest version, for the only writer.
@@ -131,7 +134,7 @@ impl<'a> Latch<'a> {
 
 #[cfg(all(test, loom))]
 #[path = "latch_loom.rs"]
-mod loom_models;
+pub(crate) mod loom_models;
 
 #[cfg(all(test, not(loom)))]
 mod tests {

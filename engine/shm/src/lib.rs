@@ -16,10 +16,18 @@ pub mod layout;
 pub mod limits;
 #[cfg(not(loom))]
 mod memory;
+#[cfg(all(test, loom))]
+mod models;
 pub mod mutex;
 mod number_text;
+mod pillar;
+#[cfg(not(loom))]
+pub mod points;
 pub mod record;
 #[cfg(not(loom))]
+pub mod region;
+#[cfg(loom)]
+#[path = "models/region.rs"]
 pub mod region;
 pub mod request;
 #[cfg(not(loom))]
@@ -37,5 +45,4 @@ pub mod words;
 
 pub use archive::ArchiveError;
 pub use error::ShmError;
-#[cfg(not(loom))]
 pub use region::Region;

@@ -18,6 +18,7 @@
 //! on, is no case for the kernel: the lock times out and names the TID it found.
 
 use crate::futex;
+use crate::pillar::Pillar;
 use crate::sync::{AtomicU32, Ordering, spin_loop};
 
 /// The part of the word that is the holder's thread id.
@@ -39,7 +40,8 @@ pub(crate) fn acquire(
     tid: u32,
     mut pause: impl FnMut(u32) -> bool,
 ) -> Result<bool, u32> {
-    if word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+    let take = Pillar::MutexTake.order(Ordering::Acquire);
+    if word.compare_exchange(0, tid, take, Ordering::Relaxed).is_ok() {
         return Ok(false);
     }
     let mut spins = 0;
@@ -48,9 +50,10 @@ pub(crate) fn acquire(
     loop {
         let found = word.load(Ordering::Relaxed);
         if found & TID == 0 {
-            let taken = tid | (found & WAITERS) | slept;
-            let (ok, failed) = (Ordering::Acquire, Ordering::Relaxed);
-            if word.compare_exchange(found, taken, ok, failed).is_ok() {
+            let kept = if Pillar::MutexKeeps.stands() { found & WAITERS } else { 0 };
+            let take = Pillar::MutexTakeOver.order(Ordering::Acquire);
+            let taken = tid | kept | slept;
+            if word.compare_exchange(found, taken, take, Ordering::Relaxed).is_ok() {
                 return Ok(found & OWNER_DIED != 0);
             }
             spin_loop();
@@ -61,7 +64,7 @@ pub(crate) fn acquire(
             spin_loop();
             continue;
         }
-        let waited = found | WAITERS;
+        let waited = if Pillar::MutexSays.stands() { found | WAITERS } else { found };
         if found != waited
             && word.compare_exchange(found, waited, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
@@ -70,13 +73,14 @@ pub(crate) fn acquire(
         if !pause(waited) {
             return Err(found & TID);
         }
-        slept = WAITERS;
+        slept = if Pillar::MutexSlept.stands() { WAITERS } else { 0 };
     }
 }
 
 /// Gives the lock back, and wakes one waiter if there may be any.
 pub(crate) fn release(word: &AtomicU32) {
-    if word.swap(0, Ordering::Release) & WAITERS != 0 {
+    let waiters = word.swap(0, Pillar::MutexGive.order(Ordering::Release)) & WAITERS != 0;
+    if waiters && Pillar::MutexWakes.stands() {
         futex::wake(word, 1);
     }
 }

@@ -19,7 +19,6 @@ use super::words;
 use crate::error::ShmError;
 use crate::futex;
 use crate::region::Region;
-use crate::sync::Ordering;
 
 /// The daemon's side of a requests lane.
 #[derive(Debug)]
@@ -119,15 +118,10 @@ impl RequestsConsumer {
     /// later ones never will be. Wakes everybody, so that they see it.
     pub fn retire(&mut self) -> u64 {
         self.retired = true;
-        self.queue().release(&self.taken);
-        let cursor = self.taken.tickets;
-        words::whole(&self.region, at::RETIRED).store(cursor.wrapping_add(1), Ordering::Release);
-        self.queue().wake_waiting();
+        let slots = (0..at::OUTCOME_ENTRIES).map(|entry| words::slot(&self.region, entry));
+        self.queue().retire(&self.taken, slots);
         futex::wake(words::half(&self.region, at::MUTEX), futex::ALL);
-        for entry in 0..at::OUTCOME_ENTRIES {
-            words::slot(&self.region, entry).wake();
-        }
-        cursor
+        self.taken.tickets
     }
 
     /// Gives the ring's memory back, once the lane is retired: nothing is read there any more. Header

@@ -151,8 +151,7 @@ impl EventsWriter {
 
     /// Tells readers that another lane has followed this one, and wakes them all.
     pub fn retire(&mut self) {
-        words::whole(&self.region, at::EVENTS_RETIRED).store(1, Ordering::Release);
-        self.announce(&[0], self.revision);
+        watch(&self.region, self.ring_words).retire(&mut self.writer, self.revision);
     }
 
     fn publish_end(&mut self) {

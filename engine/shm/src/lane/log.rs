@@ -18,7 +18,8 @@
 
 use super::layout::{END_WORDS, EVENTS_SHARE};
 use super::ring::Ring;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::{AtomicU64, Ordering};
 use crate::words::{copy_words, store_words};
 
 /// Tries to find a position that does not move away meanwhile.
@@ -110,9 +111,12 @@ impl Log<'_> {
         }
         if let Some(revision) = complete_from {
             self.complete_from.store(revision, Ordering::Relaxed);
+            if !Pillar::LogOldestFirst.stands() {
+                self.ring.store_words(writer.head, record);
+            }
             // Release: who finds a record at `oldest` also finds it written, and `complete_from`.
-            self.oldest.store(oldest, Ordering::Release);
-            fence(Ordering::Release);
+            self.oldest.store(oldest, Pillar::LogOldest.order(Ordering::Release));
+            Pillar::LogOldestFence.fence(Ordering::Release);
         }
         self.ring.store_words(writer.head, record);
         writer.oldest = oldest;
@@ -124,19 +128,19 @@ impl Log<'_> {
     pub fn announce(&self, writer: &mut Writer, revision: u64) {
         writer.turn += 1;
         store_words(self.end_words(writer.turn), &[writer.head, writer.sequence, revision]);
-        self.turn.store(writer.turn, Ordering::Release);
+        self.turn.store(writer.turn, Pillar::LogTurn.order(Ordering::Release));
         // Whatever the next turn writes into the other words is seen after this turn.
-        fence(Ordering::Release);
+        Pillar::LogTurnFence.fence(Ordering::Release);
     }
 
     /// Where the announced records end. `None` if the writer was faster each time.
     pub fn end(&self) -> Option<End> {
         for _ in 0..TRIES {
-            let turn = self.turn.load(Ordering::Acquire);
+            let turn = self.turn.load(Pillar::LogEnd.order(Ordering::Acquire));
             let mut words = [0; END_WORDS];
             copy_words(self.end_words(turn), &mut words);
-            fence(Ordering::Acquire);
-            if self.turn.load(Ordering::Relaxed) == turn {
+            Pillar::LogEndFence.fence(Ordering::Acquire);
+            if self.turn.load(Ordering::Relaxed) == turn || !Pillar::LogEndStill.stands() {
                 let [position, sequence, revision] = words;
                 return Some(End { position, sequence, revision });
             }
@@ -157,7 +161,7 @@ impl Log<'_> {
         if cursor.position >= end.position {
             return Step::Nothing;
         }
-        if self.oldest.load(Ordering::Acquire) > cursor.position {
+        if self.oldest.load(Ordering::Relaxed) > cursor.position {
             return self.lapped(cursor, end);
         }
         let bytes = self.ring.word(cursor.position).load(Ordering::Relaxed) as u32 as usize;
@@ -169,8 +173,9 @@ impl Log<'_> {
             buffer.resize(words, 0);
             self.ring.copy_words(cursor.position, buffer);
         }
-        fence(Ordering::Acquire);
-        if self.oldest.load(Ordering::Relaxed) > cursor.position {
+        Pillar::LogReadFence.fence(Ordering::Acquire);
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        if oldest > cursor.position && Pillar::LogReadStill.stands() {
             buffer.clear();
             return self.lapped(cursor, end);
         }
@@ -201,13 +206,14 @@ impl Log<'_> {
     /// time.
     pub fn oldest(&self) -> Option<Cursor> {
         for _ in 0..TRIES {
-            let position = self.oldest.load(Ordering::Acquire);
+            let position = self.oldest.load(Pillar::LogFindOldest.order(Ordering::Acquire));
             if position == 0 && self.end()?.position == 0 {
                 return None;
             }
             let sequence = self.ring.word(position.wrapping_add(1)).load(Ordering::Relaxed);
-            fence(Ordering::Acquire);
-            if self.oldest.load(Ordering::Relaxed) == position {
+            Pillar::LogFindFence.fence(Ordering::Acquire);
+            let still = self.oldest.load(Ordering::Relaxed) == position;
+            if still || !Pillar::LogFindStill.stands() {
                 return Some(Cursor { position, sequence });
             }
         }

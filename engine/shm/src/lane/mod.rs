@@ -85,4 +85,4 @@ pub const REQUEST_HEADER_WORDS: usize = size_of::<RequestHeader>() / 8;
 const _: () = assert!(size_of::<RequestHeader>() == 24);
 
 #[cfg(all(test, loom))]
-mod models;
+pub(crate) mod models;

@@ -12,7 +12,8 @@
 
 use super::layout::{OUTCOME_BODY_WORDS, OUTCOME_MESSAGE_BYTES};
 use crate::futex;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::words::{copy_bytes, copy_words, store_bytes};
 
 /// There are result rows to fetch.
@@ -72,9 +73,11 @@ impl Slot<'_> {
         if cut < outcome.message.len() {
             flags |= FLAG_MORE_TEXT;
         }
-        self.ticket.store(0, Ordering::Relaxed);
+        if Pillar::OutcomeGone.stands() {
+            self.ticket.store(0, Ordering::Relaxed);
+        }
         // A reader that sees any of the new body also sees that the ticket is no longer the old one.
-        fence(Ordering::Release);
+        Pillar::OutcomeGoneFence.fence(Ordering::Release);
         let status = u64::from(outcome.committed)
             | u64::from(outcome.code) << 16
             | u64::from(flags) << 32
@@ -85,8 +88,8 @@ impl Slot<'_> {
         if let Some(words) = self.body.get(3..) {
             store_bytes(words, &outcome.message.as_bytes()[..cut]);
         }
-        self.ticket.store(outcome.ticket, Ordering::Release);
-        fence(Ordering::SeqCst);
+        self.ticket.store(outcome.ticket, Pillar::OutcomeTicket.order(Ordering::Release));
+        Pillar::OutcomeAnswerFence.fence(Ordering::SeqCst);
         self.wake();
     }
 
@@ -94,14 +97,16 @@ impl Slot<'_> {
     pub fn wake(&self) {
         if self.waiting.load(Ordering::Relaxed) != 0 {
             self.waiting.store(0, Ordering::Relaxed);
-            self.turn.fetch_add(1, Ordering::Release);
+            if Pillar::OutcomeTurn.stands() {
+                self.turn.fetch_add(1, Pillar::OutcomeForget.order(Ordering::Release));
+            }
             futex::wake(self.turn, futex::ALL);
         }
     }
 
     /// What the entry says about `ticket`.
     pub fn read(&self, ticket: u64) -> Entry {
-        let found = self.ticket.load(Ordering::Acquire);
+        let found = self.ticket.load(Pillar::OutcomeRead.order(Ordering::Acquire));
         if found == 0 || found < ticket {
             return Entry::Pending;
         }
@@ -116,8 +121,8 @@ impl Slot<'_> {
             let length = ((status >> 48) as usize).min(OUTCOME_MESSAGE_BYTES);
             copy_bytes(words, length, &mut message);
         }
-        fence(Ordering::Acquire);
-        if self.ticket.load(Ordering::Relaxed) != ticket {
+        Pillar::OutcomeReadFence.fence(Ordering::Acquire);
+        if self.ticket.load(Ordering::Relaxed) != ticket && Pillar::OutcomeStill.stands() {
             // Our outcome was there a moment ago, and is being overwritten by a later ticket's.
             return Entry::Expired;
         }
@@ -135,9 +140,9 @@ impl Slot<'_> {
     /// Says that somebody waits; the value that the futex `turn` has until there is an answer. Then
     /// [`Slot::read`] is to be asked once more.
     pub fn want(&self) -> u32 {
-        let turn = self.turn.load(Ordering::Acquire);
+        let turn = self.turn.load(Pillar::OutcomeWant.order(Ordering::Acquire));
         self.waiting.store(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        Pillar::OutcomeWantFence.fence(Ordering::SeqCst);
         turn
     }
 }

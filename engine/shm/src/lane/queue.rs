@@ -11,15 +11,19 @@
 //! release  taken, cursor ← ours (release) ; fence(SeqCst) ; waiting ? wake
 //! bell     head ← h' ; fence(SeqCst) ; asleep ? ring         (producer)
 //!          asleep ← 1 ; fence(SeqCst) ; head moved ? stay up  (daemon): one of the two sees the other
+//! retire   retired ← 1 + tickets taken ; fence(SeqCst) ; wake who waits for space, and for outcomes
+//! want     n ← turn ; waiting ← 1 ; fence(SeqCst) ; retired, or room ? up : futex wait while turn = n
 //! ```
 
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::layout::REQUESTS_SHARE;
+use super::outcomes::Slot;
 use super::ring::Ring;
 use super::{REQUEST_HEADER_WORDS, RequestHeader};
 use crate::futex;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// A request, copied out of the lane once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +86,7 @@ pub(crate) struct Queue<'a> {
     pub turn: &'a AtomicU32,
     pub waiting: &'a AtomicU32,
     pub asleep: &'a AtomicU32,
+    pub retired: &'a AtomicU64,
     pub ring: Ring<'a>,
 }
 
@@ -105,7 +110,7 @@ impl Queue<'_> {
         let needed = record_words(payload.len());
         let (count, end) = halves(self.head.load(Ordering::Relaxed));
         // Acquire: the daemon has read what was in the space that it gave back.
-        let cursor = self.cursor.load(Ordering::Acquire);
+        let cursor = self.cursor.load(Pillar::QueueRoom.order(Ordering::Acquire));
         let used = end.wrapping_sub(cursor as u32) as usize;
         if used > self.ring.len() {
             return Err(PushError::Corrupt);
@@ -121,16 +126,20 @@ impl Queue<'_> {
         let header = RequestHeader { length, kind, flags: 0, ticket, pid, reserved: 0 };
         let mut words = [0; REQUEST_HEADER_WORDS];
         words.as_mut_bytes().copy_from_slice(header.as_bytes());
+        let head = whole(count, end.wrapping_add(needed as u32));
+        if !Pillar::QueueHeadLast.stands() {
+            self.head.store(head, Pillar::QueueHead.order(Ordering::Release));
+        }
         self.ring.store_words(position, &words);
         self.ring.store_bytes(position.wrapping_add(REQUEST_HEADER_WORDS as u64), payload);
         // The decisive store. Killed before it: nothing happened. Killed after it: the record is in.
-        self.head.store(whole(count, end.wrapping_add(needed as u32)), Ordering::Release);
+        self.head.store(head, Pillar::QueueHead.order(Ordering::Release));
         Ok(ticket)
     }
 
     /// After a push: whether the daemon sleeps, so that the doorbell must be rung.
     pub fn must_ring(&self) -> bool {
-        fence(Ordering::SeqCst);
+        Pillar::QueueBellFence.fence(Ordering::SeqCst);
         self.asleep.load(Ordering::Relaxed) != 0
     }
 
@@ -145,22 +154,22 @@ impl Queue<'_> {
     /// Whether a record of `needed` words has room, as far as one can know without the mutex.
     pub fn has_room(&self, needed: usize) -> bool {
         let end = halves(self.head.load(Ordering::Relaxed)).1;
-        let used = end.wrapping_sub(self.cursor.load(Ordering::Acquire) as u32) as usize;
+        let used = end.wrapping_sub(self.cursor.load(Ordering::Relaxed) as u32) as usize;
         used + needed <= self.ring.len()
     }
 
     /// Says that somebody waits for space; the value that the futex `turn` has until some is
-    /// released. Then [`Queue::has_room`] is to be asked once more.
+    /// released. Then [`Queue::retired`] and [`Queue::has_room`] are to be asked once more.
     pub fn want_space(&self) -> u32 {
-        let turn = self.turn.load(Ordering::Acquire);
+        let turn = self.turn.load(Pillar::QueueWant.order(Ordering::Acquire));
         self.waiting.store(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        Pillar::QueueWantFence.fence(Ordering::SeqCst);
         turn
     }
 
     /// The next record, copied out (daemon).
     pub fn take(&self, taken: &mut Taken) -> Result<Option<RawRequest>, LaneCorrupt> {
-        let (count, end) = halves(self.head.load(Ordering::Acquire));
+        let (count, end) = halves(self.head.load(Pillar::QueueTake.order(Ordering::Acquire)));
         let written = end.wrapping_sub(taken.position as u32);
         let waiting = count.wrapping_sub(taken.tickets as u32);
         let corrupt = |what, found: u64, expected: u64| {
@@ -205,14 +214,14 @@ impl Queue<'_> {
     /// Whether the head has moved on from the daemon's place, whatever it says.
     pub fn pending(&self, taken: &Taken) -> bool {
         let here = whole(taken.tickets as u32, taken.position as u32);
-        self.head.load(Ordering::Acquire) != here
+        self.head.load(Ordering::Relaxed) != here
     }
 
     /// Gives space back up to the daemon's place, and wakes who waits for it.
     pub fn release(&self, taken: &Taken) {
         self.taken.store(taken.tickets, Ordering::Relaxed);
-        self.cursor.store(taken.position, Ordering::Release);
-        fence(Ordering::SeqCst);
+        self.cursor.store(taken.position, Pillar::QueueRelease.order(Ordering::Release));
+        Pillar::QueueReleaseFence.fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::Relaxed) != 0 {
             self.wake_waiting();
         }
@@ -221,14 +230,37 @@ impl Queue<'_> {
     /// Wakes who waits for space, whether there is any or not.
     pub fn wake_waiting(&self) {
         self.waiting.store(0, Ordering::Relaxed);
-        self.turn.fetch_add(1, Ordering::Release);
+        if Pillar::QueueTurn.stands() {
+            self.turn.fetch_add(1, Pillar::QueueForget.order(Ordering::Release));
+        }
         futex::wake(self.turn, futex::ALL);
+    }
+
+    /// Whether the lane was retired: the last ticket that was taken.
+    pub fn retired(&self) -> Option<u64> {
+        self.retired.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Tells for ever that what is behind the daemon's place will not be taken, and wakes all who wait:
+    /// for space, and at `slots` for an outcome.
+    pub fn retire<'s>(&self, taken: &Taken, slots: impl Iterator<Item = Slot<'s>>) {
+        self.release(taken);
+        if !Pillar::QueueRetireTold.stands() {
+            self.wake_waiting();
+        }
+        self.retired.store(taken.tickets.wrapping_add(1), Ordering::Relaxed);
+        // Who said before this that it waits is seen below; who says so after it sees the word.
+        Pillar::QueueRetireFence.fence(Ordering::SeqCst);
+        if Pillar::QueueRetireWakes.stands() && Pillar::QueueRetireTold.stands() {
+            self.wake_waiting();
+        }
+        slots.for_each(|slot| slot.wake());
     }
 
     /// Says whether the daemon sleeps. After saying yes, [`Queue::pending`] is to be asked once more.
     pub fn set_asleep(&self, asleep: bool) {
         self.asleep.store(asleep.into(), Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        Pillar::QueueSleepFence.fence(Ordering::SeqCst);
     }
 }
 

@@ -10,6 +10,7 @@ struct Words {
     turn: AtomicU32,
     waiting: AtomicU32,
     asleep: AtomicU32,
+    retired: AtomicU64,
     ring: Vec<AtomicU64>,
 }
 
@@ -23,6 +24,7 @@ impl Words {
             turn: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             asleep: AtomicU32::new(0),
+            retired: AtomicU64::new(0),
             ring: (0..ring_words).map(|_| AtomicU64::new(u64::MAX)).collect(),
         }
     }
@@ -36,6 +38,7 @@ impl Words {
             turn: &self.turn,
             waiting: &self.waiting,
             asleep: &self.asleep,
+            retired: &self.retired,
             ring: Ring::new(&self.ring).expect("a power of two"),
         }
     }

@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use super::log::{Cursor, Log, Writer};
 use crate::futex;
+use crate::pillar::Pillar;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, spin_loop};
 
 /// A lane's ring and the words that readers sleep on.
@@ -42,14 +43,20 @@ impl Watch<'_> {
     pub fn show(&self, writer: &mut Writer, tables: &[u32], revision: u64) {
         let touched = self.touched(tables);
         for table in &touched {
-            change(self.table(*table), |turn| turn | 1);
+            if Pillar::WatchOdd.stands() {
+                change(self.table(*table), |turn| turn | 1);
+            }
         }
         self.log.announce(writer, revision);
         // Twice for two tables of one word: it stays even, and changes.
         for table in &touched {
-            change(self.table(*table), |turn| (turn | 1).wrapping_add(1));
+            if Pillar::WatchEven.stands() {
+                change(self.table(*table), |turn| (turn | 1).wrapping_add(1));
+            }
         }
-        change(self.all, |turn| turn.wrapping_add(1));
+        if Pillar::WatchAll.stands() {
+            change(self.all, |turn| turn.wrapping_add(1));
+        }
     }
 
     /// After [`Watch::show`]: wakes those who wait for any table, or for one of `tables`; table 0 stands
@@ -57,9 +64,19 @@ impl Watch<'_> {
     pub fn wake(&self, tables: &[u32], lapping: bool) {
         futex::wake(self.all, futex::ALL);
         let woken = self.touched(if lapping { &[0] } else { tables });
-        for table in woken {
+        for table in woken.into_iter().filter(|_| Pillar::WatchWakes.stands()) {
             futex::wake(self.table(table), futex::ALL);
         }
+    }
+
+    /// Tells readers that another lane has followed this one, and wakes them all.
+    pub fn retire(&self, writer: &mut Writer, revision: u64) {
+        if Pillar::WatchRetired.stands() {
+            self.retired.store(1, Ordering::Relaxed);
+        }
+        self.show(writer, &[0], revision);
+        self.retired.store(1, Ordering::Relaxed);
+        self.wake(&[0], false);
     }
 
     fn touched(&self, tables: &[u32]) -> SmallVec<[u32; 32]> {
@@ -79,6 +96,7 @@ impl Watch<'_> {
         // Before the end: of what comes behind that end, nothing is ours while these stay.
         let turns = self.turns(tables);
         let outside = !tables.is_empty() && turns.iter().all(|turn| turn.is_multiple_of(2));
+        let outside = outside || !Pillar::WatchOutside.stands();
         if cursor.position < self.end().position {
             return true;
         }
@@ -87,8 +105,8 @@ impl Watch<'_> {
             _ => self.all,
         };
         loop {
-            let expected = word.load(Ordering::Acquire);
-            if self.retired.load(Ordering::Acquire) != 0 {
+            let expected = word.load(Pillar::WatchExpected.order(Ordering::Acquire));
+            if self.retired.load(Ordering::Relaxed) != 0 {
                 return true;
             }
             let end = self.end();
@@ -104,8 +122,10 @@ impl Watch<'_> {
         }
     }
 
+    /// Relaxed: the fence of [`Log::end`] stands between them and the look that says that the end which
+    /// was found is still the newest.
     fn turns(&self, tables: &[u32]) -> SmallVec<[u32; 8]> {
-        tables.iter().map(|t| self.table(*t).load(Ordering::Acquire)).collect()
+        tables.iter().map(|t| self.table(*t).load(Ordering::Relaxed)).collect()
     }
 
     /// Where the announced records end. The writer announces far more slowly than this tries, and
@@ -124,7 +144,8 @@ impl Watch<'_> {
     }
 }
 
-/// Only one thread ever writes the word.
+/// Only one thread ever writes the word. Relaxed: what is stored before an end is seen with it, and what
+/// comes after it stands behind the fence of [`Log::announce`].
 fn change(word: &AtomicU32, next: impl FnOnce(u32) -> u32) {
-    word.store(next(word.load(Ordering::Relaxed)), Ordering::Release);
+    word.store(next(word.load(Ordering::Relaxed)), Ordering::Relaxed);
 }

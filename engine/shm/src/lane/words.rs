@@ -48,6 +48,7 @@ pub(super) fn queue(region: &Region, id: u64, ring_words: usize) -> Queue<'_> {
         turn: half(region, at::SPACE_TURN),
         waiting: half(region, at::SPACE_WAITING),
         asleep: half(region, at::ASLEEP),
+        retired: whole(region, at::RETIRED),
         ring: ring(region, at::REQUESTS_RING, ring_words),
     }
 }

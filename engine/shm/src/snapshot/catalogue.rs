@@ -14,6 +14,7 @@ use crate::catalogue::Catalogue;
 use crate::header_at;
 use crate::latch::{Latch, latch_words};
 use crate::layout::{FNV_START, fold};
+use crate::pillar::Pillar;
 use crate::region::Region;
 use crate::sync::{AtomicU64, Ordering};
 use crate::words::{copy_words, store_words};
@@ -159,7 +160,7 @@ fn as_of_now<T>(
         .word(header_at!(revision))
         .ok_or(ReadError::Corrupt { what: "header", offset: 0 })?;
     for _ in 0..TRIES {
-        let now = revision.load(Ordering::Acquire);
+        let now = revision.load(Pillar::AsOfRevision.order(Ordering::Acquire));
         let entry = latch.enter();
         let n = entry.version();
         if n == 0 {

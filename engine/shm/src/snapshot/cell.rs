@@ -11,6 +11,7 @@ use super::layout::{BlockRef, FLAG_DELETED, VERSION_BIRTH, VERSION_BLOCK, VERSIO
 use super::slot::{COPY_TRIES, latch_at};
 use super::view::{TableView, cell_place};
 use crate::latch::{Entry, Latch};
+use crate::pillar::Pillar;
 use crate::sync::{AtomicU64, Ordering};
 use crate::value::StorageClass;
 
@@ -84,7 +85,9 @@ impl CellSite {
         if view.has_moved() {
             return Err(CellError::Moved);
         }
-        if look.birth != self.birth || look.flags & FLAG_DELETED != 0 {
+        let ours = look.birth == self.birth || !Pillar::CellBirth.stands();
+        let row = look.flags & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
+        if !ours || !row {
             return Err(CellError::Deleted);
         }
         match StorageClass::from_tag(look.tag) {

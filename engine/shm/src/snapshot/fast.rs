@@ -10,7 +10,8 @@ use super::rowbuf::RowBuf;
 use super::slot::{IntKey, try_copy_newest};
 use super::view::TableView;
 use crate::key::Key;
-use crate::sync::{Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::Ordering;
 
 impl TableView {
     /// Whether there is a row of this key, which is in `out` then; `None` where the general way is
@@ -18,7 +19,7 @@ impl TableView {
     #[inline]
     pub(super) fn try_get(&self, key: i64, place: IntKey, out: &mut RowBuf) -> Option<bool> {
         let index_word = self.index_word();
-        let word = index_word.load(Ordering::Acquire);
+        let word = index_word.load(Pillar::IndexWord.order(Ordering::Acquire));
         let index = IndexRef(word);
         if index.is_none() {
             return None;
@@ -29,13 +30,14 @@ impl TableView {
         let mut at = hash as usize & mask;
         let last = at + mask;
         let slot = loop {
-            let found = entries[at & mask].load(Ordering::Acquire);
+            let found = entries[at & mask].load(Pillar::IndexProbe.order(Ordering::Acquire));
             if has_tag(found, hash) {
                 break (found & ENTRY_OFFSET) * 8;
             }
             if found == 0 {
-                fence(Ordering::Acquire);
-                return (index_word.load(Ordering::Relaxed) == word).then_some(false);
+                Pillar::IndexFence.fence(Ordering::Acquire);
+                let still = index_word.load(Ordering::Relaxed) == word;
+                return (still || !Pillar::IndexStill.stands()).then_some(false);
             }
             if at == last {
                 return None;
@@ -43,6 +45,9 @@ impl TableView {
             at += 1;
         };
         let copied = try_copy_newest(&*self.region, &self.shape, slot, key, place, out);
-        (copied && index_word.load(Ordering::Relaxed) == word).then_some(true)
+        // Behind the latch's last look too: that may have met other memory than the slot's.
+        Pillar::IndexFence.fence(Ordering::Acquire);
+        let still = index_word.load(Ordering::Relaxed) == word || !Pillar::IndexStill.stands();
+        (copied && still).then_some(true)
     }
 }

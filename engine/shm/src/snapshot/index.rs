@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! entry    hash tag (16 bits, odd) | offset of the slot / 8 (48 bits); 0 empty; TOMBSTONE
-//! insert   entry ← slot (release), into the first tombstone or empty entry of its row of entries
-//! remove   entry ← TOMBSTONE, or empty where the next entry is empty
+//! insert   entry ← slot (relaxed, behind the fence of the slot's write), into the first tombstone or empty entry of its row of entries
+//! remove   entry ← TOMBSTONE (relaxed), or empty where the next entry is empty
 //! grow     a new index is built aside; index word ← new (release); fence(release); the old one's
 //!          memory is free
 //! lookup   i ← index word (acquire) ; probe ; fence(acquire) ; believed while index word = i
@@ -21,7 +21,8 @@
 
 use super::error::ReadError;
 use super::layout::{ENTRY_OFFSET, IndexRef, TAG_MARK, TAG_SHIFT, TOMBSTONE};
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Words at offsets: a region, or in models a plain slice.
 pub trait Space {
@@ -29,7 +30,6 @@ pub trait Space {
     fn words(&self, offset: u64, count: usize) -> Option<&[AtomicU64]>;
 }
 
-#[cfg(not(loom))]
 impl Space for crate::Region {
     #[inline]
     fn words(&self, offset: u64, count: usize) -> Option<&[AtomicU64]> {
@@ -71,8 +71,8 @@ fn probe<T>(
     let mask = entries.len() - 1;
     let mut at = hash as usize & mask;
     for _ in 0..entries.len() {
-        // Acquire: whoever sees the entry sees the slot's first version.
-        let found = entries[at & mask].load(Ordering::Acquire);
+        // Acquire: whoever sees the entry sees nothing of what stood where the slot is.
+        let found = entries[at & mask].load(Pillar::IndexProbe.order(Ordering::Acquire));
         if found == 0 {
             return Ok(None);
         }
@@ -100,7 +100,7 @@ pub fn lookup<S: Space + ?Sized, T>(
     mut candidate: impl FnMut(u64) -> Result<Option<T>, ReadError>,
 ) -> Result<Option<T>, ReadError> {
     for _ in 0..TRIES {
-        let word = index_word.load(Ordering::Acquire);
+        let word = index_word.load(Pillar::IndexWord.order(Ordering::Acquire));
         let index = IndexRef(word);
         if index.is_none() {
             return Err(ReadError::Moved);
@@ -109,8 +109,8 @@ pub fn lookup<S: Space + ?Sized, T>(
             Some(entries) if !entries.is_empty() => probe(entries, hash, &mut candidate),
             _ => Err(ReadError::Corrupt { what: "index", offset: index.offset() }),
         };
-        fence(Ordering::Acquire);
-        if index_word.load(Ordering::Relaxed) == word {
+        Pillar::IndexFence.fence(Ordering::Acquire);
+        if index_word.load(Ordering::Relaxed) == word || !Pillar::IndexStill.stands() {
             return found;
         }
     }
@@ -141,13 +141,15 @@ pub fn find(
 
 /// The writer's insert of a key that is not in the index; whether it took a tombstone's place. There
 /// must be a place.
+///
+/// A relaxed store: it stands behind the fence of the slot's write, or before the swap of a new index.
 pub fn insert(entries: &[AtomicU64], hash: u64, slot: u64) -> bool {
     let mask = entries.len() - 1;
     let mut at = hash as usize & mask;
     loop {
         let found = entries[at].load(Ordering::Relaxed);
         if found & ENTRY_OFFSET == 0 {
-            entries[at].store(entry(hash, slot), Ordering::Release);
+            entries[at].store(entry(hash, slot), Ordering::Relaxed);
             return found == TOMBSTONE;
         }
         at = (at + 1) & mask;
@@ -158,28 +160,34 @@ pub fn insert(entries: &[AtomicU64], hash: u64, slot: u64) -> bool {
 ///
 /// Where the next entry is empty, no probe goes on from here, so that this entry and the tombstones
 /// before it become empty.
+///
+/// Its stores are relaxed: whoever publishes a removal has a fence before it, and who misses a row by
+/// key may have looked a moment earlier.
 pub fn remove(entries: &[AtomicU64], at: usize) -> isize {
     let mask = entries.len() - 1;
     if entries[(at + 1) & mask].load(Ordering::Relaxed) != 0 {
-        entries[at].store(TOMBSTONE, Ordering::Release);
+        entries[at].store(TOMBSTONE, Ordering::Relaxed);
         return 1;
     }
     let mut delta = 0;
     let mut at = at;
-    entries[at].store(0, Ordering::Release);
+    entries[at].store(0, Ordering::Relaxed);
     loop {
         at = at.wrapping_sub(1) & mask;
         if entries[at].load(Ordering::Relaxed) != TOMBSTONE {
             return delta;
         }
-        entries[at].store(0, Ordering::Release);
+        entries[at].store(0, Ordering::Relaxed);
         delta -= 1;
     }
 }
 
+/// Least entries of an index.
+const LEAST: usize = if cfg!(loom) { 2 } else { 8 };
+
 /// log2 of the entries of a new index for `rows` rows: the smallest that `rows` fill to five eighths.
 pub fn size_for(rows: usize) -> u32 {
-    let least = (rows.max(1) * 8).div_ceil(5).max(8);
+    let least = (rows.max(1) * 8).div_ceil(5).max(LEAST);
     least.next_power_of_two().trailing_zeros()
 }
 
@@ -191,7 +199,3 @@ pub fn is_over(filled: usize, entries: usize) -> bool {
 #[cfg(all(test, not(loom)))]
 #[path = "index_tests.rs"]
 mod tests;
-
-#[cfg(all(test, loom))]
-#[path = "index_loom.rs"]
-mod loom_models;

@@ -7,7 +7,8 @@ use super::slot::{AsOf, copy_as_of};
 use super::storage::row_has_key;
 use super::view::TableView;
 use crate::key::Key;
-use crate::sync::{Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::Ordering;
 use crate::table_at;
 
 impl TableView {
@@ -91,8 +92,9 @@ impl TableView {
         if let Some(found) = found {
             return Ok(found);
         }
-        fence(Ordering::Acquire);
-        if self.header(table_at!(removed)).load(Ordering::Relaxed) > revision {
+        // The fence of the lookup stands between what it missed and this.
+        let removed = self.header(table_at!(removed)).load(Ordering::Relaxed);
+        if removed > revision && Pillar::AsOfRemoved.stands() {
             return Ok(AsOf::TooOld);
         }
         Ok(AsOf::Gone { newest: 0, is_newest: false })

@@ -20,60 +20,37 @@ pub mod layout;
 
 #[cfg(not(loom))]
 mod alloc;
-#[cfg(not(loom))]
+#[cfg_attr(loom, path = "models/arena.rs")]
 mod arena;
-#[cfg(not(loom))]
 pub mod catalogue;
-#[cfg(not(loom))]
 pub mod cell;
-#[cfg(not(loom))]
 pub mod copy;
-#[cfg(not(loom))]
 mod fast;
-#[cfg(not(loom))]
 pub mod many;
-#[cfg(not(loom))]
 pub mod pinned;
-#[cfg(not(loom))]
 pub mod prepare;
-#[cfg(not(loom))]
 mod publish;
-#[cfg(not(loom))]
 mod rebuild;
-#[cfg(not(loom))]
 pub mod rowbuf;
-#[cfg(not(loom))]
 pub mod scan;
-#[cfg(not(loom))]
 pub mod segment;
-#[cfg(not(loom))]
 mod slot;
-#[cfg(not(loom))]
 mod storage;
-#[cfg(not(loom))]
 pub mod view;
-#[cfg(not(loom))]
 pub mod writer;
 
 pub use error::{CellError, ReadError, SegmentError};
 
-#[cfg(not(loom))]
 pub use catalogue::{PreparedCatalogue, SegmentCatalogue};
-#[cfg(not(loom))]
 pub use cell::{CellSite, CellValue};
-#[cfg(not(loom))]
 pub use copy::{TableCopy, TableCopyError};
-#[cfg(not(loom))]
 pub use pinned::PinnedCell;
-#[cfg(not(loom))]
 pub use prepare::{Prepared, RowChange};
-#[cfg(not(loom))]
 pub use rowbuf::RowBuf;
-#[cfg(not(loom))]
 pub use scan::{ScanBuf, ScanRow};
-#[cfg(not(loom))]
 pub use segment::Segment;
-#[cfg(not(loom))]
 pub use view::TableView;
-#[cfg(not(loom))]
 pub use writer::{Located, SegmentWriter};
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;

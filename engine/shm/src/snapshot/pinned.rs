@@ -10,8 +10,9 @@ use super::cell::{CellSite, CellValue};
 use super::layout::{FLAG_DELETED, VERSION_BIRTH, VERSION_REVISION};
 use super::view::{TableView, cell_place};
 use crate::latch::{Latch, latch_words};
+use crate::pillar::Pillar;
 use crate::region::Region;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 use crate::value::StorageClass;
 
 /// One column of one row, pinned to the mapping that it was found in. Any thread.
@@ -65,9 +66,11 @@ impl PinnedCell {
         let birth = version.get(VERSION_BIRTH)?.load(Ordering::Relaxed);
         let flags = version.get(VERSION_REVISION)?.load(Ordering::Relaxed);
         let holds = self.latch.holds(entry);
-        fence(Ordering::Acquire);
-        let there = self.index.load(Ordering::Relaxed) != 0;
-        if !holds || !there || birth != self.birth || flags & FLAG_DELETED != 0 {
+        Pillar::MovedFence.fence(Ordering::Acquire);
+        let there = self.index.load(Ordering::Relaxed) != 0 || !Pillar::Moved.stands();
+        let ours = birth == self.birth || !Pillar::CellBirth.stands();
+        let row = flags & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
+        if !holds || !there || !ours || !row {
             return None;
         }
         Some(CellValue { class: StorageClass::from_tag(tag as u8 & 0xF)?, bits })

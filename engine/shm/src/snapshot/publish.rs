@@ -4,7 +4,8 @@ use super::catalogue::PreparedCatalogue;
 use super::prepare::{Kind, Prepared, PreparedRow};
 use super::writer::SegmentWriter;
 use crate::header_at;
-use crate::sync::{Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::Ordering;
 use crate::table_at;
 
 impl SegmentWriter {
@@ -49,7 +50,12 @@ impl SegmentWriter {
             self.store_catalogue(catalogue, revision)
         });
         self.revision = revision;
-        self.arena.header(header_at!(revision)).store(revision, Ordering::Release);
+        if !Pillar::PublishRemoves.stands() {
+            self.remove(&deleted, revision);
+            deleted.clear();
+        }
+        let word = self.arena.header(header_at!(revision));
+        word.store(revision, Pillar::PublishRevision.order(Ordering::Release));
         self.remove(&deleted, revision);
         for storage in self.tables.iter().flatten() {
             storage.store_rows(&self.arena);
@@ -80,7 +86,7 @@ impl SegmentWriter {
                 removed.store(revision, Ordering::Relaxed);
             }
         }
-        fence(Ordering::Release);
+        Pillar::PublishRemovedFence.fence(Ordering::Release);
         for &(at, hash, slot) in deleted {
             if let Some(storage) = &mut self.tables[at] {
                 storage.remove(&self.arena, hash, slot);

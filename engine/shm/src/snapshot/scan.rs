@@ -17,6 +17,7 @@ use super::rowbuf::RowBuf;
 use super::slot::{AsOf, copy_as_of, latch_at};
 use super::view::TableView;
 use crate::image::{ImageRef, head_words};
+use crate::pillar::Pillar;
 use crate::sync::Ordering;
 use crate::table_at;
 
@@ -197,6 +198,7 @@ impl TableView {
             if self.once(revision, &mut pass)? {
                 return Ok(revision);
             }
+            crate::sync::spin_loop();
         }
         Err(ReadError::Contended { tries: TRIES })
     }
@@ -226,11 +228,13 @@ impl TableView {
     fn pass(&self, revision: u64, out: &mut ScanBuf) -> Result<bool, ReadError> {
         let most = self.region.len() / self.shape.stride();
         let (mut at, mut done) = (0usize, true);
-        let mut offset = self.header(table_at!(chunk)).load(Ordering::Acquire);
+        let follow = Pillar::ChunkFollow.order(Ordering::Acquire);
+        let mut offset = self.header(table_at!(chunk)).load(follow);
         while offset != 0 {
             let corrupt = ReadError::Corrupt { what: "slot chunk", offset };
             let head = self.space().words(offset, CHUNK_WORDS).ok_or(corrupt)?;
-            let next = head[0].load(Ordering::Acquire);
+            // Relaxed: the fence below stands between it and what is in the next chunk.
+            let next = head[0].load(Ordering::Relaxed);
             let slots = head[1].load(Ordering::Relaxed);
             // Chunks are given back only with their table: look before believing them.
             if self.has_moved() {

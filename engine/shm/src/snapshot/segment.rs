@@ -7,6 +7,7 @@ use super::error::ReadError;
 use super::layout::{HEADER_BYTES, MAGIC, MOST_RESERVE};
 use crate::header_at;
 use crate::layout::{LAYOUT_HASH, LAYOUT_VERSION};
+use crate::pillar::Pillar;
 use crate::region::Region;
 use crate::sync::Ordering;
 use crate::{ShmError, words::copy_words};
@@ -71,7 +72,7 @@ impl Segment {
     /// The newest published revision; 0 once the mapping is vacated.
     #[inline]
     pub fn revision(&self) -> u64 {
-        self.header(header_at!(revision), Ordering::Acquire)
+        self.header(header_at!(revision), Pillar::AsOfRevision.order(Ordering::Acquire))
     }
 
     /// CLOCK_MONOTONIC, in nanoseconds, when the daemon last said that it lives.

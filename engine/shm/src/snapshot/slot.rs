@@ -90,7 +90,7 @@ pub(crate) fn latch_at<'a, S: Space + ?Sized>(
 
 /// One try to copy the newest version of the slot at `offset`, if the integer `key` stands at
 /// `place` in it; false where it does not, or the version was overwritten, or has no row, or anything
-/// is wrong. Ends with an acquire fence.
+/// is wrong.
 #[inline]
 pub(crate) fn try_copy_newest<S: Space + ?Sized>(
     space: &S,
@@ -328,6 +328,6 @@ fn copy_version<S: Space + ?Sized>(
     if made & FLAG_DELETED != 0 { Copied::Deleted } else { Copied::Row }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "slot_tests.rs"]
 mod tests;

@@ -14,14 +14,15 @@ use super::rowbuf::RowBuf;
 use super::slot::{Newest, copy_newest};
 use crate::catalogue::TableDef;
 use crate::key::{Key, KeyPart};
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::pillar::Pillar;
+use crate::sync::{AtomicU64, Ordering};
 use crate::table_at;
 use crate::value::StorageClass;
 
 /// Most bytes of a chunk that was not asked for by a number of rows.
 const CHUNK_BYTES: u64 = 1 << 20;
 /// Least slots of a chunk.
-const CHUNK_SLOTS: usize = 8;
+const CHUNK_SLOTS: usize = if cfg!(loom) { 1 } else { 8 };
 
 struct Chunk {
     offset: u64,
@@ -109,7 +110,8 @@ impl Storage {
         header[table_at!(slot)].store(slot, Ordering::Relaxed);
         header[table_at!(until)].store(u64::MAX, Ordering::Relaxed);
         header[table_at!(since)].store(u64::MAX, Ordering::Relaxed);
-        header[table_at!(index)].store(self.index.0, Ordering::Release);
+        // Relaxed: readers learn of the header from the catalogue, whose latch orders this.
+        header[table_at!(index)].store(self.index.0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -191,7 +193,7 @@ impl Storage {
             Some(last) => &arena.own(last.offset, CHUNK_WORDS)[0],
             None => &arena.table(self.place)[table_at!(chunk)],
         };
-        link.store(offset, Ordering::Release);
+        link.store(offset, Pillar::ChunkLink.order(Ordering::Release));
         self.chunks.push(Chunk { offset, slots });
         self.begun = 0;
         Ok(())
@@ -229,8 +231,9 @@ impl Storage {
     /// The one store that brings the new index in.
     pub fn swap_index(&mut self, arena: &mut Arena, new: NewIndex) {
         let word = &arena.table(self.place)[table_at!(index)];
-        word.store(new.index.0, Ordering::Release);
-        fence(Ordering::Release); // before anything else is written where the old one was
+        word.store(new.index.0, Pillar::IndexSwap.order(Ordering::Release));
+        // Before anything else is written where the old one was.
+        Pillar::IndexSwapFence.fence(Ordering::Release);
         arena.give(self.index.offset(), self.index.entries());
         self.index = new.index;
         self.tombs = 0;
@@ -328,8 +331,10 @@ impl Storage {
 
     /// Tells every reader that the table is gone.
     pub fn retire(&self, arena: &Arena) {
-        arena.table(self.place)[table_at!(index)].store(0, Ordering::Release);
-        fence(Ordering::Release); // before anything else is written where its rows were
+        let word = &arena.table(self.place)[table_at!(index)];
+        word.store(0, Pillar::RetireTold.order(Ordering::Release));
+        // Before anything else is written where its rows were.
+        Pillar::RetireFence.fence(Ordering::Release);
     }
 
     /// Gives everything but the header back.

@@ -16,8 +16,9 @@ use super::storage::{key_parts, row_has_key};
 use crate::catalogue::{Affinity, TableDef};
 use crate::image::tag_words;
 use crate::key::{Key, KeyPart};
+use crate::pillar::Pillar;
 use crate::region::Region;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 use crate::table_at;
 use crate::value::ValueRef;
 
@@ -67,12 +68,13 @@ impl TableView {
         let region = segment.region().clone();
         let shape = SlotShape::new(def.columns.len());
         let header = region.words(place, TABLE_WORDS).ok_or(corrupt)?;
-        let index = header[table_at!(index)].load(Ordering::Acquire);
         let identity = u64::from(def.id) << 32 | u64::from(def.shape);
         let slot = (shape.columns as u64) << 32 | shape.slot as u64;
         let found = header[table_at!(identity)].load(Ordering::Relaxed) == identity
             && header[table_at!(slot)].load(Ordering::Relaxed) == slot;
-        if index == 0 || header[table_at!(index)].load(Ordering::Acquire) == 0 {
+        // A header that has gone with its mapping is one that has moved, and no wrong one.
+        Pillar::MovedFence.fence(Ordering::Acquire);
+        if header[table_at!(index)].load(Ordering::Relaxed) == 0 {
             return Err(ReadError::Moved);
         }
         let parts = key_parts(def).filter(|parts| !parts.is_empty()).ok_or(corrupt)?;
@@ -119,8 +121,8 @@ impl TableView {
     /// Whether the table is there no more, so that every read says [`ReadError::Moved`].
     #[inline]
     pub fn has_moved(&self) -> bool {
-        fence(Ordering::Acquire);
-        self.index_word().load(Ordering::Relaxed) == 0
+        Pillar::MovedFence.fence(Ordering::Acquire);
+        self.index_word().load(Ordering::Relaxed) == 0 && Pillar::Moved.stands()
     }
 
     /// A word of the table's header.
@@ -201,7 +203,7 @@ impl TableView {
     }
 
     /// The slot of `key`, its newest version in `out`.
-    fn find(&self, key: &Key, out: &mut RowBuf) -> Result<Option<u64>, ReadError> {
+    pub(super) fn find(&self, key: &Key, out: &mut RowBuf) -> Result<Option<u64>, ReadError> {
         self.lookup(key, |slot| {
             let found = copy_newest(&*self.region, &self.shape, slot, out)? == Newest::Row
                 && row_has_key(&self.parts, out, key);
