@@ -1,6 +1,6 @@
 //! Reads by key, while the index grows, memory is used anew, and tables go.
 
-use super::{beside, drop_and_reuse, publish, put, segment, storage, values, write_row};
+use super::{beside, drop_and_reuse, publish, put, segment, storage, table, values, write_row};
 use crate::key::Key;
 use crate::models::{Seen, explore, seen, weaken_each};
 use crate::pillar::Pillar;
@@ -124,6 +124,24 @@ fn dropped_general() {
     a_table_is_dropped(general);
 }
 
+/// A view is made while the mapping goes: first its tables' index words, then all else.
+fn a_view_is_made() {
+    let (writer, view) = segment(&[1]);
+    let place = storage(&writer).place;
+    let look = move |view: &TableView, done: bool| match TableView::new(
+        view.segment().clone(),
+        &table(1),
+        place,
+    ) {
+        Ok(_) => assert!(!done),
+        Err(error) => assert_eq!(error, ReadError::Moved, "torn"),
+    };
+    beside(view, look, || {
+        storage(&writer).retire(&writer.arena);
+        writer.arena.table(place).iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    });
+}
+
 pub const SEEN: &[Seen] = &[
     seen(Pillar::IndexSwap, 0, grows_get, "row 1 was there"),
     seen(Pillar::IndexSwap, 0, grows_general, "row 1 was there"),
@@ -139,6 +157,8 @@ pub const SEEN: &[Seen] = &[
     seen(Pillar::IndexFence, 0, dropped_general, "torn"),
     seen(Pillar::RetireFence, 0, dropped_get, "torn"),
     seen(Pillar::RetireFence, 0, dropped_general, "torn"),
+    seen(Pillar::RetireFence, 0, a_view_is_made, "torn"),
+    seen(Pillar::MovedFence, 0, a_view_is_made, "torn"),
     seen(Pillar::RetireTold, 0, the_generation_is_over, "nobody says why"),
 ];
 
@@ -160,6 +180,11 @@ fn an_inserted_row_is_seen_whole_or_not() {
 fn a_dropped_table_says_so() {
     explore(0, dropped_get);
     explore(0, dropped_general);
+}
+
+#[test]
+fn a_view_of_a_mapping_that_goes_has_moved() {
+    explore(0, a_view_is_made);
 }
 
 #[test]
