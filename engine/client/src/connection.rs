@@ -81,10 +81,13 @@ impl Connection {
             .map_err(|e| Error::io("making a socket", e))?;
         let address = SocketAddrUnix::new(&place.socket)
             .map_err(|e| Error::io(format!("socket path {}", place.socket.display()), e))?;
+        let begun = Instant::now();
         loop {
             match connect(&socket, &address) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
+                // So many connect that the daemon has not come to all of them yet.
+                Err(Errno::AGAIN) if begun.elapsed() < GREETING => thread::sleep(BACKOFF.0),
                 Err(e @ (Errno::ACCESS | Errno::PERM)) => {
                     let path = place.socket.display();
                     return Err(Error::Denied { message: format!("socket {path}: {e}") });

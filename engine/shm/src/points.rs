@@ -72,10 +72,12 @@ pub enum Point {
     SkipSync,
     /// Bug: after a sync that failed the store goes on as if nothing had been.
     TrustFailedSync,
+    /// Bug: lanes do not get fair shares of the daemon's time.
+    UnfairShares,
 }
 
 /// How many points there are.
-pub const POINTS: usize = Point::TrustFailedSync as usize + 1;
+pub const POINTS: usize = Point::UnfairShares as usize + 1;
 
 /// What is to happen at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

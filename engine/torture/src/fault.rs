@@ -2,10 +2,13 @@
 //! everybody was told.
 
 mod bugs;
+mod hostile;
 mod failing;
 mod killed;
 mod power;
 mod producers;
+mod slow;
+mod soak;
 
 use std::time::Duration;
 
@@ -38,4 +41,8 @@ pub const FAULTS: &[Fault] = &[
     Fault { name: "power lost", run: power::run },
     Fault { name: "power lost, store alone", run: power::store::run },
     Fault { name: "failing calls", run: failing::run },
+    Fault { name: "hostile clients", run: hostile::run },
+    Fault { name: "slow subscribers", run: slow::subscribers },
+    Fault { name: "a full lane", run: slow::full_lane },
+    Fault { name: "soak", run: soak::run },
 ];

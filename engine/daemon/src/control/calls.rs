@@ -38,7 +38,9 @@ impl Control {
             }
         };
         if let Err(denied) = self.check(&peer, &rights, &call) {
-            tracing::warn!(target: COMM, pid = peer.pid, uid = peer.uid, "denied: {denied}");
+            if self.may_log(to.connection) {
+                tracing::warn!(target: COMM, pid = peer.pid, uid = peer.uid, "denied: {denied}");
+            }
             let answer = refused(RefuseCode::Denied, denied.to_string());
             return self.answer(to, (answer, vec![]));
         }
@@ -137,7 +139,9 @@ impl Control {
                 );
             }
             Call::RotateKey(cipher) => {
-                tracing::info!(target: COMM, pid = peer.pid, uid, "asks for a new data key");
+                if self.may_log(to.connection) {
+                    tracing::info!(target: COMM, pid = peer.pid, uid, "asks for a new data key");
+                }
                 self.pipeline.send(PipelineMail::RotateKey { cipher, to });
             }
             Call::Query(request) => {

@@ -65,8 +65,8 @@ pub(crate) struct Connection {
     pub client: Option<Introduction>,
     /// Calls whose answer is still being made.
     pub unanswered: usize,
-    /// There are too many clients: its greeting is answered so.
-    pub turned_away: bool,
+    /// There are too many clients, so many: its greeting is answered so.
+    pub turned_away: Option<String>,
     /// No more calls are read; it goes once everything is sent.
     pub ending: bool,
     outgoing: VecDeque<(u32, Packed)>,
@@ -99,7 +99,7 @@ impl Connection {
             since_us,
             client: None,
             unanswered: 0,
-            turned_away: false,
+            turned_away: None,
             ending: false,
             outgoing: VecDeque::new(),
             flight: (0, 0),
@@ -107,6 +107,11 @@ impl Connection {
             choked: false,
             interest: (true, false),
         }
+    }
+
+    /// Whose allowance of lines is used where something is told of it.
+    pub fn teller(&self) -> Option<u32> {
+        self.rights.may_attach().then_some(self.peer.uid)
     }
 
     /// Whether another call may be read.
@@ -146,9 +151,14 @@ impl Connection {
         Ok(())
     }
 
-    /// The next packet.
-    pub fn read(&mut self) -> Progress<wire_io::Packet> {
-        match wire_io::recv_within(&self.fd, CALL_BYTES) {
+    /// Its socket; what was not sent stays unsent.
+    pub fn into_socket(self) -> OwnedFd {
+        self.fd
+    }
+
+    /// The next packet; the descriptors that came beside it go to `sent`.
+    pub fn read(&mut self, sent: &mut Vec<OwnedFd>) -> Progress<wire_io::Packet> {
+        match wire_io::recv_keeping(&self.fd, CALL_BYTES, sent) {
             Ok(packet) => Progress::Done(packet),
             Err(error) if error.is_would_block() => Progress::Later,
             Err(error) if error.is_disconnect() => Progress::Gone(None),

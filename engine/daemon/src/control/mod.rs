@@ -5,6 +5,8 @@
 //! client or for the pipeline, so a client that is slow, half-speaking or stopped holds up nobody.
 
 pub(crate) mod calls;
+mod chatter;
+mod closer;
 pub(crate) mod connection;
 pub(crate) mod socket;
 pub(crate) mod workers;
@@ -24,6 +26,8 @@ use shmirror_shm::points::{self, Point};
 use shmirror_shm::wire::{self, Answer, Hello, RefuseCode, Seen};
 use shmirror_shm::{limits, wire_io};
 
+use self::chatter::Chatter;
+use self::closer::Closer;
 use self::connection::{Connection, Introduction, Progress};
 use self::socket::{BACKLOG, ControlSocket};
 use self::workers::Workers;
@@ -43,6 +47,8 @@ const HELLO_TIME: Duration = Duration::from_secs(5);
 const PACKETS_A_TURN: usize = 8;
 /// Most connections beyond the limit that are kept until they are told of it.
 const TURNED_AWAY: usize = 64;
+/// Most clients of one user at one time, if it is not the daemon's own: the others must get in too.
+const ONE_USER: usize = limits::CLIENTS / 2;
 /// Most connections at one time of peers that may do nothing, until they are told so.
 const STRANGERS: usize = 32;
 /// Connections accepted before others have their turn.
@@ -71,6 +77,8 @@ pub(crate) struct Control {
     /// When the socket's file was last looked at, and why it could not be made again then.
     socket_looked: (Instant, String),
     mailbox: Mailbox<ControlMail>,
+    chatter: Chatter,
+    closer: Closer,
     connections: HashMap<u64, Connection>,
     next_connection: u64,
     epoll: OwnedFd,
@@ -106,6 +114,8 @@ impl Control {
             accept_after: None,
             socket_looked: (Instant::now(), String::new()),
             mailbox,
+            chatter: Chatter::default(),
+            closer: Closer::new(),
             connections: HashMap::new(),
             next_connection: FIRST_CONNECTION,
             epoll,
@@ -139,6 +149,10 @@ impl Control {
             self.instance.pulse.beat(&self.instance.published);
             if self.ending.is_some_and(|deadline| self.all_said() || Instant::now() > deadline) {
                 self.workers.end();
+                for (_, connection) in self.connections.drain() {
+                    self.closer.connection(connection.into_socket());
+                }
+                self.closer.end();
                 return Ok(());
             }
         }
@@ -171,7 +185,9 @@ impl Control {
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR | Errno::CONNABORTED) => continue,
                 Err(error) => {
-                    tracing::warn!(target: COMM, %error, "no connection can be accepted for now");
+                    if self.chatter.may(None, Instant::now()) {
+                        tracing::warn!(target: COMM, %error, "no connection can be accepted for now");
+                    }
                     let _ = epoll::delete(&self.epoll, socket);
                     self.accept_after = Some(Instant::now() + Duration::from_millis(100));
                     return;
@@ -180,26 +196,41 @@ impl Control {
             let peer = match Peer::of(&fd) {
                 Ok(peer) => peer,
                 Err(error) => {
-                    tracing::warn!(target: COMM, %error, "a peer without credentials is refused");
+                    if self.chatter.may(None, Instant::now()) {
+                        tracing::warn!(target: COMM, %error, "a peer without credentials is refused");
+                    }
+                    self.closer.connection(fd);
                     continue;
                 }
             };
             let id = self.next_connection;
             self.next_connection += 1;
-            let flags = epoll::EventFlags::IN;
-            if epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(id), flags).is_err() {
-                continue;
-            }
             let rights = self.rules.rights(&peer);
             let mut connection = Connection::new(fd, peer, rights, crate::clock::now_us());
             // One too many is told so when it has greeted: an answer before that could be lost.
-            connection.turned_away = self.connections.len() >= limits::CLIENTS;
+            let full = self.connections.len() >= limits::CLIENTS;
+            let uid = connection.peer.uid;
+            let its = self.connections.values().filter(|c| c.peer.uid == uid).count();
+            let is_own = connection.rights.is_everything();
+            let over = (!is_own).then(|| its.saturating_sub(ONE_USER - 1)).unwrap_or_default();
+            connection.turned_away = match (full, over) {
+                (true, _) => Some(format!("{} clients are attached, the limit", limits::CLIENTS)),
+                (_, 1..) => Some(format!(
+                    "{ONE_USER} clients of uid {uid} are attached, the limit for one user"
+                )),
+                _ => None,
+            };
             // Who may do nothing here cannot take the places of those who may.
             let strangers = self.connections.values().filter(|c| !c.rights.may_attach());
-            if !connection.rights.may_attach() && strangers.count() >= STRANGERS {
-                continue;
-            }
-            if self.connections.len() >= limits::CLIENTS + TURNED_AWAY {
+            let one_stranger_more =
+                !connection.rights.may_attach() && strangers.count() >= STRANGERS;
+            let data = epoll::EventData::new_u64(id);
+            if one_stranger_more
+                || over > TURNED_AWAY / 2
+                || self.connections.len() >= limits::CLIENTS + TURNED_AWAY
+                || epoll::add(&self.epoll, &connection, data, epoll::EventFlags::IN).is_err()
+            {
+                self.closer.connection(connection.into_socket());
                 continue;
             }
             self.connections.insert(id, connection);
@@ -219,7 +250,10 @@ impl Control {
                 }
                 return;
             }
-            match connection.read() {
+            let mut sent = Vec::new();
+            let progress = connection.read(&mut sent);
+            self.closer.sent(sent);
+            match progress {
                 Progress::Done(packet) => self.packet(id, packet),
                 Progress::Later => return,
                 Progress::Gone(why) => return self.detach(id, why),
@@ -250,11 +284,13 @@ impl Control {
     fn refuse_layout(&mut self, to: ReplyTo, hello: &Hello) {
         let Some(connection) = self.connections.get(&to.connection) else { return };
         let (pid, uid) = (connection.peer.pid, connection.peer.uid);
-        tracing::warn!(
-            target: COMM, pid, uid, version = wire_io::text(&hello.version),
-            "refused: layout {:016x} of the client, {LAYOUT_HASH:016x} of the daemon",
-            hello.layout_hash
-        );
+        if self.chatter.may(connection.teller(), Instant::now()) {
+            tracing::warn!(
+                target: COMM, pid, uid, version = wire_io::text(&hello.version),
+                "refused: layout {:016x} of the client, {LAYOUT_HASH:016x} of the daemon",
+                hello.layout_hash
+            );
+        }
         // The socket's buffer is empty: this is the first packet down.
         let _ = wire_io::refuse_layout(connection, to.call);
         self.detach(to.connection, None);
@@ -267,22 +303,28 @@ impl Control {
             return refused(RefuseCode::Internal, "the connection is gone".to_owned());
         };
         let (pid, uid) = (connection.peer.pid, connection.peer.uid);
-        if connection.turned_away {
-            let message = format!("{} clients are attached, the limit", limits::CLIENTS);
-            tracing::warn!(target: COMM, pid, uid, "refused: {message}");
+        let may_log = self.chatter.may(connection.teller(), Instant::now());
+        if let Some(message) = connection.turned_away.take() {
+            if may_log {
+                tracing::warn!(target: COMM, pid, uid, "refused: {message}");
+            }
             return refused(RefuseCode::Limit, message);
         }
         let rights = connection.rights.clone();
         if let Err(denied) = may_attach(uid, &rights, hello.roles) {
-            tracing::warn!(
-                target: COMM, pid, uid, program = introduction.program, "denied: {denied}"
-            );
+            if may_log {
+                tracing::warn!(
+                    target: COMM, pid, uid, program = introduction.program, "denied: {denied}"
+                );
+            }
             return refused(RefuseCode::Denied, denied.to_string());
         }
-        tracing::info!(
-            target: COMM, pid, uid, program = introduction.program, version = introduction.version,
-            roles = %introduction.roles, "attached"
-        );
+        if may_log {
+            tracing::info!(
+                target: COMM, pid, uid, program = introduction.program,
+                version = introduction.version, roles = %introduction.roles, "attached"
+            );
+        }
         connection.client = Some(introduction);
         connection.ending = false;
         let mut published = self.instance.published.all();
@@ -327,6 +369,12 @@ impl Control {
         }
     }
 
+    /// Whether one more line about the client of a connection may be written.
+    pub(crate) fn may_log(&mut self, connection: u64) -> bool {
+        let Some(connection) = self.connections.get(&connection) else { return false };
+        self.chatter.may(connection.teller(), Instant::now())
+    }
+
     /// The peer of a connection and what it may do, while it is there.
     pub(crate) fn peer(&self, connection: u64) -> Option<(Peer, Rights)> {
         self.connections.get(&connection).map(|c| (c.peer.clone(), c.rights.clone()))
@@ -344,13 +392,19 @@ impl Control {
     fn detach(&mut self, id: u64, why: Option<String>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         let (pid, uid) = (connection.peer.pid, connection.peer.uid);
+        let is_told = why.is_some() || connection.client.is_some();
+        let may_log = is_told && self.chatter.may(connection.teller(), Instant::now());
         match (why, &connection.client) {
+            _ if !may_log => {}
             (Some(why), _) => tracing::warn!(target: COMM, pid, uid, "detached: {why}"),
             (None, Some(client)) => {
                 tracing::info!(target: COMM, pid, uid, program = client.program, "detached");
             }
             (None, None) => {}
         }
+        // It may be open for some time yet, and is not to be told of.
+        let _ = epoll::delete(&self.epoll, &connection);
+        self.closer.connection(connection.into_socket());
         self.workers.forget(id);
         self.pipeline.send(PipelineMail::Detached { connection: id });
     }
@@ -467,6 +521,8 @@ impl Control {
         let now = Instant::now();
         if now.duration_since(self.socket_looked.0) >= SOCKET_LOOK {
             self.socket_looked.0 = now;
+            self.chatter.look(now);
+            self.closer.look();
             self.look_at_socket();
         }
         let late: Vec<u64> = self

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use shmirror_shm::key::Key;
+use shmirror_shm::points::{self, Point};
 use shmirror_shm::record::{Operation, RecordHeader};
 
 use super::Pipeline;
@@ -16,9 +17,13 @@ use crate::refusal::Refusal;
 
 /// Bytes of records after which a group takes no further request.
 const RECORD_BYTES: usize = 32 << 20;
-/// Time after which a group takes no further request: the first of it are waiting for the commit.
-const GROUP_TIME: Duration = Duration::from_millis(250);
+/// Time after which a group takes no further request: the first of it are waiting for the commit, and who
+/// comes meanwhile from elsewhere waits for all of it.
+const GROUP_TIME: Duration = Duration::from_millis(25);
 
+/// Time after which a group takes no further request if several lanes have a part in it, or another one
+/// is in use: what one lane has, and be it full, adds no more than that to what others wait for.
+const SHARED_TIME: Duration = Duration::from_millis(1);
 /// Time after which a request is slow: it ends its group, and other lanes come first then.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -60,6 +65,8 @@ impl Pipeline {
         let started = Instant::now();
         let mut requests = batch.into_requests();
         let (mut last, mut slow) = (started, None);
+        let (first, mut shared) = (requests.front().map(|taken| taken.lane), false);
+        let fair = !points::is_put_in(Point::UnfairShares);
         while let Some(taken) = requests.pop_front() {
             let lane = taken.lane;
             self.apply_one(taken, &mut group);
@@ -69,7 +76,13 @@ impl Pipeline {
             }
             last = now;
             // A schema change, or a failure of the working copy itself, ends the group.
-            let full = group.records.len() * 8 > RECORD_BYTES || now - started > GROUP_TIME;
+            shared |= first != Some(lane);
+            let time = now - started;
+            let full = group.records.len() * 8 > RECORD_BYTES
+                || time > GROUP_TIME
+                || fair
+                    && time > SHARED_TIME
+                    && (shared || self.lanes.others_are_in_use(lane, now));
             if full || slow.is_some() || group.schema.is_some() || group.poison.is_some() {
                 break;
             }

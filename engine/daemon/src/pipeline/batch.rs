@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 use shmirror_shm::archive;
 use shmirror_shm::lane::RequestKind;
+use shmirror_shm::points::{self, Point};
 use shmirror_shm::request::{RejectCode, Request};
 
 use super::Pipeline;
@@ -106,6 +107,7 @@ impl Pipeline {
             }
             self.stash.expire();
             self.lanes.expire();
+            self.lanes.tend();
             self.attend_some();
             if self.failure.is_some() {
                 return None;
@@ -116,10 +118,12 @@ impl Pipeline {
             let mut raw = Vec::new();
             if self.carry.is_empty() {
                 self.lanes.take(REQUESTS, BYTES, &mut raw);
-            } else {
+                self.carry.extend(raw.into_iter().map(Taken::decode));
+            } else if !points::is_put_in(Point::UnfairShares) {
+                // None of its lanes has anything in the carry, which can be long: it comes first.
                 self.lanes.take_of_idle(&mut raw);
+                raw.into_iter().rev().for_each(|raw| self.carry.push_front(Taken::decode(raw)));
             }
-            self.carry.extend(raw.into_iter().map(Taken::decode));
             let batch = self.next_group();
             if !batch.taken.is_empty() {
                 self.last_work = Instant::now();

@@ -8,6 +8,10 @@
 //! A request may do what its lane may, whoever put it there: so a lane is retired once anybody who ever
 //! had it may no longer do all of that.
 //!
+//! What producers scribble over a lane must not outlast them: who attaches next could not use it. So the
+//! daemon looks at each lane now and then ([`Lanes::tend`]), writes anew what it alone writes, and retires one
+//! whose header is no longer its own.
+//!
 //! A producer that maps a lane keeps its memory alive. So the ring of a retired lane is given back at
 //! once, its outcomes after [`KEEP`], and a uid gets new lanes no faster than its [`Allowance`].
 
@@ -18,8 +22,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use serde_json::{Value as Json, json};
-use shmirror_shm::lane::{RawOutcome, RawRequest, RequestHeader, RequestsConsumer};
+use shmirror_shm::lane::{RawOutcome, RawRequest, RequestHeader, RequestsConsumer, layout};
+use shmirror_shm::layout::LAYOUT_HASH;
 use shmirror_shm::limits;
+use shmirror_shm::points::{self, Point};
+use shmirror_shm::sync::Ordering;
 use shmirror_shm::wire::{Answer, RefuseCode};
 
 use super::producers::Producers;
@@ -29,9 +36,18 @@ use crate::logging::COMM;
 use crate::rights::Rights;
 
 /// Requests that one lane may give before the next has its turn.
-const SHARE: usize = 64;
+const SHARE: usize = 8;
 /// Bytes that one lane may give before the next has its turn.
 const SHARE_BYTES: usize = 1 << 20;
+/// Requests that a lane may give of which nothing is under way.
+const FIRST_SHARE: usize = 64;
+/// Requests that are taken at once while several lanes are in use: what was taken has to be worked off.
+const SHARED: usize = 128;
+/// How long a lane is in use after a request.
+const IN_USE: Duration = Duration::from_millis(100);
+
+/// Time between two looks at whether lanes are as they should be.
+const TEND: Duration = Duration::from_millis(200);
 
 /// How long the outcomes of a retired lane can still be read.
 const KEEP: Duration = Duration::from_secs(30);
@@ -80,6 +96,8 @@ struct Lane {
     retired: bool,
     /// A producer scribbled over it.
     corrupt: bool,
+    /// When it last had a request.
+    used: Option<Instant>,
     taken: u64,
     committed: u64,
     rejected: u64,
@@ -123,6 +141,7 @@ pub(crate) struct Lanes {
     epoll: Arc<OwnedFd>,
     turn: usize,
     bytes: u64,
+    tended: Instant,
     /// The daemon stops: there are no lanes any more.
     closed: bool,
 }
@@ -137,6 +156,7 @@ impl Lanes {
             epoll,
             turn: 0,
             bytes,
+            tended: Instant::now(),
             closed: false,
         }
     }
@@ -148,6 +168,7 @@ impl Lanes {
             return (Answer::Refused { code: RefuseCode::Stopping, message }, vec![]);
         }
         let owner = Owner::of(asker.peer, asker.rights);
+        self.retire_defaced();
         let found = self.lanes.iter().position(|l| l.owner == owner && !l.retired);
         let index = match found.map_or_else(|| self.make(owner), Ok) {
             Ok(index) => index,
@@ -240,6 +261,7 @@ impl Lanes {
             unanswered: 0,
             retired: false,
             corrupt: false,
+            used: None,
             taken: 0,
             committed: 0,
             rejected: 0,
@@ -276,7 +298,7 @@ impl Lanes {
     /// was taken of others.
     pub(super) fn take_of_idle(&mut self, out: &mut impl Extend<Raw>) {
         for lane in self.lanes.iter_mut().filter(|l| l.unanswered == 0) {
-            if lane.take(SHARE, SHARE_BYTES, out).0 > 0 {
+            if lane.take(FIRST_SHARE, SHARE_BYTES, out).0 > 0 {
                 lane.consumer.release();
             }
         }
@@ -288,6 +310,10 @@ impl Lanes {
     pub(super) fn take(&mut self, most: usize, most_bytes: usize, out: &mut impl Extend<Raw>) {
         let (mut count, mut bytes, mut idle) = (0, 0, 0);
         let lanes = self.lanes.len();
+        let now = Instant::now();
+        let several = self.lanes.iter().filter(|l| l.is_in_use(now)).nth(1).is_some();
+        let fair = several && !points::is_put_in(Point::UnfairShares);
+        let most = if fair { most.min(SHARED) } else { most };
         while idle < lanes && count < most && bytes < most_bytes {
             self.turn = (self.turn + 1) % lanes;
             let lane = &mut self.lanes[self.turn];
@@ -303,6 +329,35 @@ impl Lanes {
             }
         }
         self.retire_corrupt();
+        self.drop_done();
+    }
+
+    /// Whether another lane than this one has a request, or had one a moment ago: its producers may wait
+    /// for their processor only.
+    pub(super) fn others_are_in_use(&self, id: u64, now: Instant) -> bool {
+        self.lanes.iter().any(|l| l.id != id && l.is_in_use(now))
+    }
+
+    /// Undoes, now and then, what a producer may have done to a lane that nobody else could undo. A cursor
+    /// that is not the daemon's makes a lane look full to all; a doorbell whose counter is full, or whose
+    /// writers wait as somebody made it block, wakes nobody. What rings meanwhile is not lost: the daemon looks
+    /// at all lanes before it sleeps.
+    pub fn tend(&mut self) {
+        if self.tended.elapsed() < TEND {
+            return;
+        }
+        self.tended = Instant::now();
+        for lane in self.lanes.iter_mut().filter(|l| !l.retired) {
+            lane.consumer.release();
+            lane.consumer.drain_doorbell();
+        }
+        self.retire_defaced();
+    }
+
+    fn retire_defaced(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|l| !l.retired && l.is_defaced()) {
+            lane.retire("a producer wrote into its header", &self.epoll);
+        }
         self.drop_done();
     }
 
@@ -425,10 +480,33 @@ impl Lane {
                 }
             }
         }
+        if count > 0 {
+            self.used = Some(Instant::now());
+        }
         self.taken += count as u64;
         self.unanswered += count;
         self.settle_producers();
         (count, bytes)
+    }
+
+    fn is_in_use(&self, now: Instant) -> bool {
+        let recently = |used: Instant| now.saturating_duration_since(used) < IN_USE;
+        !self.retired && (self.used.is_some_and(recently) || self.consumer.pending())
+    }
+
+    /// Whether what those who attach look at first is no longer as it was made.
+    fn is_defaced(&self) -> bool {
+        let region = self.consumer.region();
+        let ring_words = (region.len() - layout::REQUESTS_RING) / 8;
+        [
+            (layout::MAGIC, layout::REQUESTS_MAGIC),
+            (layout::HASH, LAYOUT_HASH),
+            (layout::ID, self.id),
+            (layout::RING_WORDS, ring_words),
+            (layout::RETIRED, 0),
+        ]
+        .into_iter()
+        .any(|(at, made)| region.word(at).is_none_or(|w| w.load(Ordering::Relaxed) != made))
     }
 
     /// Forgets who has gone and of whom nothing is left in the lane.

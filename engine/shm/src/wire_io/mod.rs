@@ -36,6 +36,8 @@ pub use talk::{
 pub const PAYLOAD_BYTES: usize = 1 << 30;
 /// Most descriptors beside one packet, that of a large payload included.
 pub const DESCRIPTORS: usize = 4;
+/// Most that the system lets anybody send beside one (`SCM_MAX_FD`).
+const SENT: usize = 253;
 
 const HEADER_BYTES: usize = size_of::<PacketHeader>();
 
@@ -219,8 +221,25 @@ pub fn recv(fd: impl AsFd) -> Result<Packet, WireError> {
 /// A peer that is gone, nothing there ([`WireError::WouldBlock`]), a packet that is none of ours, or
 /// one with a payload over `limit`.
 pub fn recv_within(fd: impl AsFd, limit: usize) -> Result<Packet, WireError> {
+    let mut fds = Vec::new();
+    let packet = recv_keeping(fd, limit, &mut fds)?;
+    Ok(Packet { fds, ..packet })
+}
+
+/// The same for who must not wait: who closes a descriptor waits for what is behind it, so this closes
+/// none. All that came, also beside a packet that is refused, are in `fds`, but that of a payload which was
+/// taken.
+///
+/// # Errors
+/// As [`recv_within`].
+pub fn recv_keeping(
+    fd: impl AsFd,
+    limit: usize,
+    fds: &mut Vec<OwnedFd>,
+) -> Result<Packet, WireError> {
     let mut buffer = vec![0; HEADER_BYTES + INLINE_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    // The system would close those that have no room.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SENT))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
         let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -230,7 +249,6 @@ pub fn recv_within(fd: impl AsFd, limit: usize) -> Result<Packet, WireError> {
             Err(e) => return Err(WireError::system("recvmsg on the control socket")(e)),
         }
     };
-    let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(sent) = message {
             fds.extend(sent);
@@ -248,6 +266,10 @@ pub fn recv_within(fd: impl AsFd, limit: usize) -> Result<Packet, WireError> {
             return Err(WireError::Malformed { what, found, expected: 0 });
         }
     }
+    if fds.len() > DESCRIPTORS {
+        let (found, expected) = (fds.len() as u64, DESCRIPTORS as u64);
+        return Err(WireError::Malformed { what: "number of descriptors", found, expected });
+    }
     buffer.truncate(received.bytes);
     let header = check_header(&buffer)?;
     let length = header.length as usize;
@@ -262,13 +284,16 @@ pub fn recv_within(fd: impl AsFd, limit: usize) -> Result<Packet, WireError> {
         let what = "descriptors beside a packet with a large payload";
         return Err(WireError::Malformed { what, found: 0, expected: 1 });
     } else {
-        read_sealed(&fds.remove(0), length)?
+        // A memfd, once it is known to be that, is closed at once.
+        let payload = read_sealed(&fds[0], length)?;
+        drop(fds.remove(0));
+        payload
     };
     if payload.len() != length {
         let (found, expected) = (payload.len() as u64, length as u64);
         return Err(WireError::Malformed { what: "bytes of payload", found, expected });
     }
-    Ok(Packet { header, payload, fds })
+    Ok(Packet { header, payload, fds: Vec::new() })
 }
 
 fn check_header(packet: &[u8]) -> Result<PacketHeader, WireError> {
