@@ -21,7 +21,6 @@ mod models;
 pub mod mutex;
 mod number_text;
 mod pillar;
-#[cfg(not(loom))]
 pub mod points;
 pub mod record;
 #[cfg(not(loom))]

@@ -4,11 +4,13 @@
 //! bytes. What was read may be torn between words; the caller's latch, cursor or sequence says
 //! whether it was.
 
+use crate::points::{self, Point};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Copies the words of `src` into `dst`, as many as the shorter of the two has.
 #[inline]
 pub fn copy_words(src: &[AtomicU64], dst: &mut [u64]) {
+    points::pass(Point::Copied);
     let count = dst.len().min(src.len());
     let (to, to_rest) = dst[..count].as_chunks_mut::<8>();
     let (from, from_rest) = src[..count].as_chunks::<8>();

@@ -23,6 +23,7 @@ use super::ring::Ring;
 use super::{REQUEST_HEADER_WORDS, RequestHeader};
 use crate::futex;
 use crate::pillar::Pillar;
+use crate::points::{self, Point};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// A request, copied out of the lane once.
@@ -132,6 +133,7 @@ impl Queue<'_> {
         }
         self.ring.store_words(position, &words);
         self.ring.store_bytes(position.wrapping_add(REQUEST_HEADER_WORDS as u64), payload);
+        points::pass(Point::Written);
         // The decisive store. Killed before it: nothing happened. Killed after it: the record is in.
         self.head.store(head, Pillar::QueueHead.order(Ordering::Release));
         Ok(ticket)
