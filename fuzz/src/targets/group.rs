@@ -27,6 +27,7 @@ pub fn run(data: &[u8]) {
         .map(|pair| (pair[0] as u32, pair[1] as i64))
         .collect();
     let words = &rest[2 * sequences.len()..];
+    let newest = newest % i64::MAX as u64; // as of any state that was read
     let catalogue = samples::catalogue();
     let group = Group {
         first_revision: first,
