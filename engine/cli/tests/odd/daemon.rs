@@ -1,6 +1,7 @@
 //! Starts of the daemon that may be refused, or that have something of their own.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +11,6 @@ use serde_json::Value as Json;
 
 use crate::common::{Instance, Process, shmirror, until};
 use crate::home::files;
-use crate::lines::Lines;
 
 /// `serve` of a data directory.
 pub fn command(data: &Path, socket: &Path) -> Command {
@@ -51,11 +51,10 @@ impl Begun {
 pub fn begin(mut command: Command, errors: &Path) -> Begun {
     command.stdout(Stdio::piped()).stderr(std::fs::File::create(errors).unwrap());
     let mut child = command.spawn().unwrap();
-    let lines = Lines::of(child.stdout.take().unwrap(), "ready");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut process = Process(child);
-    if lines.next().is_some() {
-        // Whoever reads its output no longer does not end it.
-        std::thread::spawn(move || while lines.next().is_some() {});
+    if lines.any(|line| line.unwrap().starts_with("ready")) {
+        std::thread::spawn(move || lines.for_each(drop));
         return Begun::Serves(process);
     }
     let code = process.end();

@@ -115,7 +115,7 @@ fn inherited(client: &mut Client) -> Vec<bool> {
     ];
     // Under writers a scan may need the daemon, which is not the child's.
     seen.push(match client.table.scan() {
-        Ok(scan) => scan.len() > 0,
+        Ok(scan) => !scan.is_empty(),
         Err(error) => matches!(error, Error::Forked { .. }),
     });
     seen

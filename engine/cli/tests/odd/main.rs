@@ -6,7 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/home.rs"]
-#[allow(dead_code, reason = "the files of a directory are used here")]
 mod home;
 #[path = "../life/child.rs"]
 #[allow(dead_code, reason = "only the lines of a process are used here")]
