@@ -68,15 +68,29 @@ pub(crate) fn prepare(dir: &Path, keys: &[PathBuf]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the directory, and those that it lies in. Each is there after a loss of power too: one that is not
-/// takes the store with it.
+/// Makes the directory, and those that it lies in.
 fn make(dir: &Path) -> std::io::Result<()> {
     let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    for made in missing.into_iter().rev() {
-        files::made_directory(made);
-        sync_parent(made)?;
+    missing.into_iter().rev().for_each(files::made_directory);
+    Ok(())
+}
+
+/// Syncs the names of the data directory, of those that it lies in, and of the key's files: a store whose
+/// directory is gone after a loss of power is gone with it. Whoever made them may have been killed before it
+/// did, so the first life of a store does it, and not whoever makes a directory.
+pub(crate) fn sync_names(dir: &Path, keys: &[PathBuf]) -> Result<(), StoreError> {
+    let syncing = |path: &Path| match files::sync_directory(path) {
+        // Somebody else's, in which we have made nothing.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
+        done => done.map_err(io(path, "syncing a directory")),
+    };
+    let dir = std::fs::canonicalize(dir).map_err(io(dir, "opening the data directory"))?;
+    dir.ancestors().try_for_each(syncing)?;
+    let present = keys.iter().filter_map(|key| std::fs::canonicalize(key).ok());
+    for parent in present.filter_map(|key| Some(key.parent()?.to_path_buf())) {
+        syncing(&parent)?;
     }
     Ok(())
 }

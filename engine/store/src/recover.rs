@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use shmirror_shm::record::RecordRef;
 
 use crate::checkpoint::DirtyRows;
+use crate::directory::sync_names;
 use crate::error::{Place, StoreError, sqlite};
 use crate::group::{LOG_COLUMNS, LogGroup};
 use crate::live::Live;
@@ -74,6 +75,11 @@ impl Store {
     /// The store was found good: opens it for writing and counts the generation up.
     fn go_live(&mut self) -> Result<(), StoreError> {
         self.exam = None; // its lock excludes every other connection
+        if self.state.generation == 0
+            && let Some(dir) = self.path.parent()
+        {
+            sync_names(dir, &self.provider.files())?;
+        }
         let mut live = Live::open(&self.path)?;
         let mut state = self.state.clone();
         state.generation += 1;

@@ -54,6 +54,7 @@ pub fn init(
     }
     let provider = keys.first();
     create(dir, provider, cipher)?;
+    directory::sync_names(dir, &provider.files())?;
     provider.settled();
     lock.keep();
     Ok((provider.name(), provider.place()))
@@ -82,6 +83,7 @@ pub fn rewrap(dir: &Path, keys: Providers, new: &dyn KeyProvider) -> Result<Rewr
     if !new.exists()? {
         new.create()?;
     }
+    directory::sync_names(dir, &new.files())?;
     let mut wrapped = Vec::with_capacity(slots.len());
     for Slot { id, wrapped: before, .. } in &slots {
         let text = old.unwrap(&path, *id, before)?;

@@ -115,18 +115,9 @@ struct Work<'w> {
 impl Work<'_> {
     /// Opens the store, works with it, closes it; then another provider wraps its key.
     fn live(&mut self) -> Result<(), StoreError> {
-        if let Some((board, how)) = &self.fails {
-            let every = 2 + self.random.below(6) as u32;
-            let once = Arm::Fail { every: 1, errno: 0 };
-            match *how {
-                "lies" => board.arm(Point::SkipSync, once),
-                "trusts" => {
-                    board.arm(Point::TrustFailedSync, once);
-                    board.arm(Point::StoreSync, Arm::Fail { every, errno: EIO });
-                }
-                _ => board.arm(Point::StoreSync, Arm::Fail { every, errno: EIO }),
-            }
-        }
+        // A start syncs many things, and has to come through now and then.
+        let every = 8 + self.random.below(40) as u32;
+        self.arm(every);
         let options = StoreOptions {
             keys: Some(providers(self.data, self.home)),
             synchronous: self.synchronous,
@@ -144,14 +135,17 @@ impl Work<'_> {
             let (first, last) = (self.newest + 1, self.newest + 1);
             self.commit(&mut store, first, last);
         }
+        let every = 2 + self.random.below(6) as u32;
+        self.arm(every);
         let steps = 30 + self.random.below(60);
         for _ in 0..steps {
             self.step(&mut store);
         }
-        if self.random.below(3) > 0 {
-            let _ = store.close();
+        match self.random.below(3) {
+            0 => drop(store),
+            _ => drop(store.close()),
         }
-        if self.random.below(2) == 0 {
+        if self.random.below(4) > 0 {
             let new = if self.wrapped { key_file(self.data) } else { credential(self.home) };
             if rewrap(self.data, providers(self.data, self.home), new.as_ref()).is_ok() {
                 self.wrapped = !self.wrapped;
@@ -159,6 +153,20 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Has every so many-th sync fail, or lie, where they are to.
+    fn arm(&self, every: u32) {
+        let Some((board, how)) = &self.fails else { return };
+        let bug = Arm::Fail { every: 1, errno: 0 };
+        if *how == "lies" {
+            board.arm(Point::SkipSync, bug);
+            return;
+        }
+        if *how == "trusts" {
+            board.arm(Point::TrustFailedSync, bug);
+        }
+        board.arm(Point::StoreSync, Arm::Fail { every, errno: EIO });
     }
 
     fn step(&mut self, store: &mut Store) {
