@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use shmirror_shm::limits;
@@ -23,8 +23,8 @@ use crate::error::DaemonError;
 pub(crate) struct ControlSocket {
     fd: OwnedFd,
     path: PathBuf,
-    /// The file as a place: while this is open, no other file gets its number.
-    file: OwnedFd,
+    /// Its device and number. The bound socket holds on to the file, so no other gets that number meanwhile.
+    inode: (u64, u64),
 }
 
 /// Connections that wait to be accepted, at most.
@@ -52,10 +52,9 @@ impl ControlSocket {
             Errno::ADDRINUSE => DaemonError::SocketInUse { socket: path.to_owned() },
             e => file_error("make socket", path, e.into()),
         })?;
-        let place = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(path, place, Mode::empty())
-            .map_err(|e| file_error("look at socket", path, e.into()))?;
-        let socket = Self { fd, path: path.to_owned(), file };
+        let meta =
+            std::fs::symlink_metadata(path).map_err(|e| file_error("look at socket", path, e))?;
+        let socket = Self { fd, path: path.to_owned(), inode: (meta.dev(), meta.ino()) };
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .map_err(|e| file_error("restrict socket", path, e))?;
         rustix::net::listen(&socket.fd, BACKLOG as i32)
@@ -106,9 +105,8 @@ impl ControlSocket {
 
     /// Whether its path still leads to it.
     pub fn is_there(&self) -> bool {
-        let Ok(own) = rustix::fs::fstat(&self.file) else { return false };
         std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|there| (there.dev(), there.ino()) == (own.st_dev, own.st_ino))
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode)
     }
 }
 
@@ -219,7 +217,7 @@ mod tests {
         let path = dir.path().join("a.sock");
         let first = ControlSocket::bind(&path).unwrap();
         assert!(first.is_there());
-        // A file that is made now would get the number of the one removed, on most file systems.
+        // A file that is made now would get the number of one that is gone for good, on most file systems.
         std::fs::remove_file(&path).unwrap();
         assert!(!first.is_there());
         let second = ControlSocket::bind(&path).unwrap();
