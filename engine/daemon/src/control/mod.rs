@@ -60,6 +60,9 @@ const HELD: u64 = 512 << 20;
 /// How long the daemon tries to send the last answers when it ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Stands for the user of a peer of whom nothing is known.
+const NOBODY: u32 = u32::MAX;
+
 const LISTENER: u64 = 0;
 const MAIL: u64 = 1;
 const FIRST_CONNECTION: u64 = 2;
@@ -79,6 +82,8 @@ pub(crate) struct Control {
     mailbox: Mailbox<ControlMail>,
     chatter: Chatter,
     closer: Closer,
+    /// Somebody is not read from until what they sent is closed.
+    held_up: bool,
     connections: HashMap<u64, Connection>,
     next_connection: u64,
     epoll: OwnedFd,
@@ -116,6 +121,7 @@ impl Control {
             mailbox,
             chatter: Chatter::default(),
             closer: Closer::new(),
+            held_up: false,
             connections: HashMap::new(),
             next_connection: FIRST_CONNECTION,
             epoll,
@@ -150,7 +156,7 @@ impl Control {
             if self.ending.is_some_and(|deadline| self.all_said() || Instant::now() > deadline) {
                 self.workers.end();
                 for (_, connection) in self.connections.drain() {
-                    self.closer.connection(connection.into_socket());
+                    self.closer.connection(connection.peer.uid, connection.into_socket());
                 }
                 self.closer.end();
                 return Ok(());
@@ -162,6 +168,7 @@ impl Control {
     fn timeout(&self) -> Timespec {
         let soon = self.ending.is_some()
             || self.accept_after.is_some()
+            || self.held_up
             || self.connections.values().any(Connection::is_choked);
         let time = if soon { Duration::from_millis(20) } else { pulse::BEAT };
         Timespec { tv_sec: 0, tv_nsec: time.as_nanos() as _ }
@@ -176,6 +183,9 @@ impl Control {
         // Who connects as fast as this accepts does not keep it here.
         for _ in 0..ACCEPTS_A_TURN {
             let Some(socket) = &self.socket else { return };
+            if self.closer.is_full() {
+                return self.accept_later();
+            }
             let accepted = match points::fails(Point::Accept) {
                 Some(errno) => Err(Errno::from_raw_os_error(errno)),
                 None => rustix::net::accept_with(socket, flags),
@@ -188,9 +198,7 @@ impl Control {
                     if self.chatter.may(None, Instant::now()) {
                         tracing::warn!(target: COMM, %error, "no connection can be accepted for now");
                     }
-                    let _ = epoll::delete(&self.epoll, socket);
-                    self.accept_after = Some(Instant::now() + Duration::from_millis(100));
-                    return;
+                    return self.accept_later();
                 }
             };
             let peer = match Peer::of(&fd) {
@@ -199,7 +207,7 @@ impl Control {
                     if self.chatter.may(None, Instant::now()) {
                         tracing::warn!(target: COMM, %error, "a peer without credentials is refused");
                     }
-                    self.closer.connection(fd);
+                    self.closer.connection(NOBODY, fd);
                     continue;
                 }
             };
@@ -230,10 +238,18 @@ impl Control {
                 || self.connections.len() >= limits::CLIENTS + TURNED_AWAY
                 || epoll::add(&self.epoll, &connection, data, epoll::EventFlags::IN).is_err()
             {
-                self.closer.connection(connection.into_socket());
+                self.closer.connection(uid, connection.into_socket());
                 continue;
             }
             self.connections.insert(id, connection);
+        }
+    }
+
+    /// Has the listener rest for a moment.
+    fn accept_later(&mut self) {
+        if let Some(socket) = &self.socket {
+            let _ = epoll::delete(&self.epoll, socket);
+            self.accept_after = Some(Instant::now() + Duration::from_millis(100));
         }
     }
 
@@ -244,7 +260,8 @@ impl Control {
         }
         for _ in 0..PACKETS_A_TURN {
             let Some(connection) = self.connections.get_mut(&id) else { return };
-            if !connection.may_read() {
+            let uid = connection.peer.uid;
+            if !connection.may_read() || self.closer.has_enough_of(uid) {
                 if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
                     self.detach(id, None);
                 }
@@ -252,7 +269,7 @@ impl Control {
             }
             let mut sent = Vec::new();
             let progress = connection.read(&mut sent);
-            self.closer.sent(sent);
+            self.closer.sent(uid, sent);
             match progress {
                 Progress::Done(packet) => self.packet(id, packet),
                 Progress::Later => return,
@@ -404,7 +421,7 @@ impl Control {
         }
         // It may be open for some time yet, and is not to be told of.
         let _ = epoll::delete(&self.epoll, &connection);
-        self.closer.connection(connection.into_socket());
+        self.closer.connection(uid, connection.into_socket());
         self.workers.forget(id);
         self.pipeline.send(PipelineMail::Detached { connection: id });
     }
@@ -548,8 +565,11 @@ impl Control {
         for (id, why) in unread {
             self.detach(id, Some(why));
         }
+        self.held_up = false;
         for (id, connection) in &mut self.connections {
-            let wanted = (connection.may_read(), connection.wants_room());
+            let held_up = self.closer.has_enough_of(connection.peer.uid);
+            self.held_up |= held_up;
+            let wanted = (connection.may_read() && !held_up, connection.wants_room());
             if wanted == connection.interest {
                 continue;
             }

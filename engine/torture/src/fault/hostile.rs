@@ -31,6 +31,8 @@ pub const CONFIG: &str = "[lanes]\nrequests_bytes = \"1MiB\"\nevents_bytes = \"4
 /// Most memory that attacks may have the daemon take at any moment: 64 calls of 16 MiB that wait for a worker
 /// are within its rights.
 const PEAK: u64 = 1 << 30;
+/// Most descriptors beside those before: all clients that there can be, and the answers that they do not read.
+const PEAK_OPEN: u64 = 4_096;
 /// Memory that may stay: outcomes of retired lanes are kept for half a minute, and the allocator keeps some.
 const STAYS: u64 = 192 << 20;
 /// Descriptors that may stay, besides two for each lane that was made.
@@ -188,6 +190,9 @@ fn play(setting: &Setting, scene: &Scene, total: &mut Totals, row: &mut Row) {
         );
         if memory > before.memory() + PEAK {
             row.lost.push(format!("{}: the daemon took {memory} bytes", attack.name));
+        }
+        if descriptors > before.descriptors.unwrap_or(u64::MAX / 2) + PEAK_OPEN {
+            row.lost.push(format!("{}: the daemon had {descriptors} descriptors", attack.name));
         }
         if i.daemon.has_ended() {
             let said = i.said();

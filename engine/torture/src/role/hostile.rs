@@ -345,7 +345,7 @@ fn vectors(h: &mut Hostile<'_>) {
 /// Asks for all that is large, and never reads.
 fn unread(h: &mut Hostile<'_>) {
     let mut connections = Vec::new();
-    while connections.len() < 24 {
+    while connections.len() < 150 {
         let Some(fd) = h.surely(true) else { return };
         connections.push(fd);
     }
@@ -408,10 +408,15 @@ fn lingering(h: &mut Hostile<'_>) {
     let Ok(address) = listener.local_addr() else { return };
     let mut never_read = Vec::new();
     while h.goes_on() {
-        if never_read.len() < 60 {
+        std::thread::sleep(Duration::from_millis(2));
+        // The system bounds what all such sockets hold.
+        if never_read.len() < 30 {
             let Ok(stream) = TcpStream::connect(address) else { continue };
+            // One that the system could not queue never comes.
+            let _ = listener.set_nonblocking(true);
             let Ok((other, _)) = listener.accept() else { continue };
             let wait = Some(Duration::from_secs(3_600));
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, 4_096);
             let _ = rustix::net::sockopt::set_socket_linger(&stream, wait);
             let _ = stream.set_nonblocking(true);
             while std::io::Write::write(&mut &stream, &[0; 65_536]).is_ok() {}
@@ -426,7 +431,6 @@ fn lingering(h: &mut Hostile<'_>) {
             // If this is the last to close it, this waits.
             std::thread::spawn(move || drop(stream));
         }
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
