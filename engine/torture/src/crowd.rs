@@ -80,8 +80,17 @@ impl Crowd {
 
     /// One more reader.
     pub fn add_reader(&mut self, i: &Instance, seed: u64, limit: Duration) -> u32 {
+        self.reader(i, seed, limit, false)
+    }
+
+    /// One more reader, which reads single rows alone.
+    pub fn add_reader_of_rows(&mut self, i: &Instance, seed: u64, limit: Duration) -> u32 {
+        self.reader(i, seed, limit, true)
+    }
+
+    fn reader(&mut self, i: &Instance, seed: u64, limit: Duration, rows_only: bool) -> u32 {
         let reader = self.readers.keys().next_back().map_or(0, |last| last + 1);
-        let numbers = [reader.into(), seed, limit.as_millis() as u64, 8];
+        let numbers = [reader.into(), seed, limit.as_millis() as u64, 8, rows_only.into()];
         self.readers.insert(reader, self.spawn(i, "reader", &numbers, true));
         reader
     }

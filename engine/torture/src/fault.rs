@@ -2,8 +2,8 @@
 //! everybody was told.
 
 mod bugs;
-mod hostile;
 mod failing;
+mod hostile;
 mod killed;
 mod power;
 mod producers;

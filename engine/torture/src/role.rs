@@ -7,8 +7,8 @@ pub mod hostile;
 pub mod ordinary;
 mod producer;
 mod reader;
-pub mod store;
 pub mod scribble;
+pub mod store;
 mod subscriber;
 
 use std::io::Write;
@@ -78,8 +78,8 @@ pub fn play(name: &str, arguments: &[String]) -> ExitCode {
             producer::produce(&options, number(0) as i64, number(1), millis(number(2)), &stop);
         }
         "reader" => {
-            let (reader, producers) = (number(0) as u32, number(3) as i64);
-            reader::read(&options, reader, number(1), producers, millis(number(2)), &stop);
+            let what = (number(3) as i64, number(4) != 0);
+            reader::read(&options, number(0) as u32, number(1), what, millis(number(2)), &stop);
         }
         "subscriber" => {
             let slow = Duration::from_micros(number(2));

@@ -45,7 +45,10 @@ fn with_bug(setting: &Setting, bug: Point) -> Row {
         crowd.add_producer(&i, random.next(), PATIENCE, false);
     }
     for _ in 0..2 {
-        crowd.add_reader(&i, random.next(), PATIENCE);
+        match bug {
+            Point::SkipSecondCheck => crowd.add_reader_of_rows(&i, random.next(), PATIENCE),
+            _ => crowd.add_reader(&i, random.next(), PATIENCE),
+        };
     }
     std::thread::sleep(Duration::from_millis(200));
     let once = Arm::Fail { every: 1, errno: 0 };
@@ -72,9 +75,9 @@ fn with_bug(setting: &Setting, bug: Point) -> Row {
         }
         _ => {
             board.arm(bug, once);
-            // A copy is torn where the writer laps it: it must be slow for that.
-            board.arm(Point::Copied, Arm::Wait { every: 50, micros: 5_000 });
-            std::thread::sleep(Duration::from_secs(2));
+            // A copy is torn where the writer laps it, writing the row twice: it must be slow for that.
+            board.arm(Point::Copied, Arm::Wait { every: 2, micros: 150_000 });
+            std::thread::sleep(Duration::from_secs(4));
             board.calm();
         }
     }

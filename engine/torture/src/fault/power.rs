@@ -70,10 +70,15 @@ pub fn run(setting: &Setting) -> Row {
             let copy = move || Mirror::attach(&options).and_then(|m| m.backup(&to)).is_ok();
             (path, std::thread::spawn(copy))
         });
+        let failed = i.board.happened(Point::StoreSync);
         if number % 4 == 0 {
             let (point, most) = POINTS[random.below(POINTS.len() as u64) as usize];
             i.board.arm(point, Arm::Kill(1 + random.below(most) as u32));
-            wait_for_end(&mut i, Duration::from_secs(1));
+            wait_until(Duration::from_secs(1), || i.daemon.has_ended());
+        } else if number % 8 == 1 {
+            wait_until(PATIENCE, || i.board.happened(Point::StoreSync) > failed);
+        } else if let (2, Some((_, copying))) = (number % 8, &backup) {
+            wait_until(PATIENCE, || copying.is_finished());
         } else {
             std::thread::sleep(Duration::from_micros(random.below(250_000)));
         }
@@ -109,16 +114,12 @@ pub fn run(setting: &Setting) -> Row {
     row
 }
 
-/// Whether it has ended by itself.
-fn wait_for_end(i: &mut Instance, longest: Duration) -> bool {
+/// Waits for something, and no longer than this.
+fn wait_until(longest: Duration, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + longest;
-    while Instant::now() < until {
-        if i.daemon.has_ended() {
-            return true;
-        }
+    while !is_so() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
     }
-    false
 }
 
 /// The disk, and what happened to it.

@@ -33,6 +33,7 @@ pub fn run(setting: &Setting) -> Row {
     // One who is stopped before it has read anything, for good.
     let stopped = crowd.add_subscriber(&i, false, Duration::ZERO);
     crowd.subscribers[&stopped].process.signal(Signal::STOP);
+    crowd.add_subscriber(&i, false, Duration::ZERO);
     // Two who are never touched: it is they who must not wait.
     let untouched: Vec<i64> =
         (0..2).map(|_| crowd.add_producer(&i, random.next(), PATIENCE, false)).collect();

@@ -8,13 +8,13 @@ use super::{Stop, say};
 use crate::checker::{GROUP, GROUPS, Said, digest, first_of};
 use crate::random::Random;
 
-/// Reads the groups of producers 0 to `producers` until it is stopped. A read that takes longer than `limit`
+/// Reads the groups of producers 0 to `producers`, or single rows of them alone, until it is stopped. A read that takes longer than `limit`
 /// is said to hang.
 pub fn read(
     options: &shmirror::Options,
     reader: u32,
     seed: u64,
-    producers: i64,
+    (producers, rows_only): (i64, bool),
     limit: Duration,
     stop: &Stop,
 ) {
@@ -25,7 +25,7 @@ pub fn read(
         let first =
             first_of(random.below(producers as u64) as i64, random.below(GROUPS as u64) as i64);
         let begun = Instant::now();
-        let kind = random.below(4);
+        let kind = if rows_only { 3 } else { random.below(4) };
         let done: Result<(), Error> = (|| {
             match kind {
                 0 => {

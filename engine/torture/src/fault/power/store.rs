@@ -46,8 +46,11 @@ pub fn run(setting: &Setting) -> Row {
     let begun = Instant::now();
     let mut number = 0;
     let share = (setting.time / 5).min(Duration::from_secs(4));
-    // Each kind at least once, however short the run.
-    while number < 3 || begun.elapsed() + 2 * share < setting.time {
+    // Each kind at least once, however short the run, and until everything was seen.
+    while number < 3
+        || begun.elapsed() + 2 * share < setting.time
+        || (number < 24 && !counts.saw_all() && row.lost.is_empty())
+    {
         let kind = [Kind::Full, Kind::FullOnABadDisk, Kind::Normal][number % 3];
         number += 1;
         story(kind, &mut random, share, &mut counts, &mut row);
@@ -96,6 +99,21 @@ struct Counts {
     wraps: u64,
     backups: u64,
     rows: u64,
+}
+
+impl Counts {
+    fn saw_all(&self) -> bool {
+        let all = [
+            self.before,
+            self.in_commit,
+            self.whole,
+            self.tails,
+            self.rejected,
+            self.wraps,
+            self.backups,
+        ];
+        all.iter().all(|count| *count > 0)
+    }
 }
 
 /// Birth → text.
