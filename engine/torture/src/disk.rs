@@ -126,8 +126,8 @@ impl File {
     }
 
     fn sync(&mut self, before: u64) {
-        let lengths = self.lengths.iter().filter(|(position, _)| *position < before);
-        let length = lengths.last().map_or(self.disk.len(), |(_, length)| *length);
+        let mut lengths = self.lengths.iter().filter(|(position, _)| *position < before);
+        let length = lengths.next_back().map_or(self.disk.len(), |(_, length)| *length);
         self.lengths.retain(|(position, _)| *position >= before);
         self.disk.resize(length, 0);
         self.sectors.retain(|&sector, versions| {
