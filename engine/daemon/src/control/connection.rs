@@ -139,6 +139,11 @@ impl Connection {
         self.flight.1 + self.outgoing.iter().map(|(_, packed)| packed.bytes).sum::<u64>()
     }
 
+    /// Its answers that carry descriptors and were perhaps not read yet.
+    pub fn held_answers(&self) -> usize {
+        self.flight.0 + self.outgoing.iter().filter(|(_, packed)| packed.carries()).count()
+    }
+
     /// Looks whether what was sent was read. An error: it was not, for too long.
     pub fn look(&mut self) -> Result<(), String> {
         let Some(since) = self.unread_since else { return Ok(()) };

@@ -5,7 +5,7 @@
 //! client or for the pipeline, so a client that is slow, half-speaking or stopped holds up nobody.
 
 pub(crate) mod calls;
-mod chatter;
+pub(crate) mod chatter;
 mod closer;
 pub(crate) mod connection;
 pub(crate) mod socket;
@@ -57,6 +57,8 @@ const ACCEPTS_A_TURN: usize = 64;
 const SOCKET_LOOK: Duration = Duration::from_secs(1);
 /// Bytes of answers that wait to be read by all clients; no further large one is made ready then.
 const HELD: u64 = 512 << 20;
+/// Answers to one user that carry descriptors and wait to be read; no further one is made then.
+const HELD_ANSWERS: usize = 1_024;
 /// How long the daemon tries to send the last answers when it ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -153,6 +155,7 @@ impl Control {
             }
             self.look_after();
             self.instance.pulse.beat(&self.instance.published);
+            self.instance.denials.look(Instant::now());
             if self.ending.is_some_and(|deadline| self.all_said() || Instant::now() > deadline) {
                 self.workers.end();
                 for (_, connection) in self.connections.drain() {
@@ -220,7 +223,7 @@ impl Control {
             let uid = connection.peer.uid;
             let its = self.connections.values().filter(|c| c.peer.uid == uid).count();
             let is_own = connection.rights.is_everything();
-            let over = (!is_own).then(|| its.saturating_sub(ONE_USER - 1)).unwrap_or_default();
+            let over = if is_own { 0 } else { its.saturating_sub(ONE_USER - 1) };
             connection.turned_away = match (full, over) {
                 (true, _) => Some(format!("{} clients are attached, the limit", limits::CLIENTS)),
                 (_, 1..) => Some(format!(
@@ -371,13 +374,11 @@ impl Control {
     }
 
     fn answer_packed(&mut self, to: ReplyTo, mut packed: Option<Packed>) {
-        if packed.as_ref().is_some_and(|p| p.bytes > 0) {
-            let held: u64 = self.connections.values().map(Connection::held_bytes).sum();
-            if held > HELD {
-                let message =
-                    format!("{held} bytes of answers wait to be read, the limit is {HELD}");
-                packed = Packed::of((refused(RefuseCode::Limit, message), vec![]));
-            }
+        if packed.as_ref().is_some_and(Packed::carries)
+            && let Some(message) =
+                self.too_much(to.connection, packed.as_ref().is_some_and(|p| p.bytes > 0))
+        {
+            packed = Packed::of((refused(RefuseCode::Limit, message), vec![]));
         }
         if let Some(connection) = self.connections.get_mut(&to.connection) {
             connection.unanswered = connection.unanswered.saturating_sub(1);
@@ -390,6 +391,30 @@ impl Control {
     pub(crate) fn may_log(&mut self, connection: u64) -> bool {
         let Some(connection) = self.connections.get(&connection) else { return false };
         self.chatter.may(connection.teller(), Instant::now())
+    }
+
+    /// Why this client gets no further answer that holds a descriptor, or memory, until some are read.
+    fn too_much(&self, connection: u64, memory: bool) -> Option<String> {
+        let uid = self.connections.get(&connection)?.peer.uid;
+        let (mut all, mut its, mut answers) = (0, 0, 0);
+        for connection in self.connections.values() {
+            let bytes = connection.held_bytes();
+            all += bytes;
+            if connection.peer.uid == uid {
+                its += bytes;
+                answers += connection.held_answers();
+            }
+        }
+        if answers >= HELD_ANSWERS {
+            let limit = format!("the limit is {HELD_ANSWERS}");
+            return Some(format!("{answers} answers with descriptors wait to be read, {limit}"));
+        }
+        let over = |held: u64, limit: u64| {
+            let message = format!("{held} bytes of answers wait to be read, the limit is {limit}");
+            (memory && held > limit).then_some(message)
+        };
+        // The others must get theirs too.
+        over(its, HELD / 2).or_else(|| over(all, HELD))
     }
 
     /// The peer of a connection and what it may do, while it is there.
