@@ -110,7 +110,7 @@ python:  ## Python with PyNaCl, in target/python
 		&& touch "$(PYTHON_ENV)/$(PYNACL)"; } \
 		|| { rm -rf "$(PYTHON_ENV)"; echo "no Python with venv and PyNaCl here" >&2; test -z "$$CI"; }
 
-test-loom:  ## the models of latch and lanes
+test-loom:  ## the models of latch, lanes and segment; each of their fences weakened
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(LOOM_DIR) $(CARGO) test -p shmirror-shm --release --locked --lib
 
 # Its features make the engine one that can be broken: it is built by itself, and nothing else with it.
@@ -124,11 +124,11 @@ torture:  ## faults of every kind, for MINUTES in all
 	$(CARGO) run --release --locked -p shmirror-torture -- run --minutes $(MINUTES)
 
 test-fuzz:  ## each fuzz target for some seconds
-	fuzz/run.sh 2
+	CARGO="$(CARGO)" SEED=1 fuzz/run.sh 2
 
 SECONDS ?= 60
 fuzz:  ## each fuzz target for SECONDS
-	fuzz/run.sh $(SECONDS)
+	CARGO="$(CARGO)" fuzz/run.sh $(SECONDS)
 
 test-figures:  ## what a read costs in C, beside what it costs in Rust
 	$(CARGO) test --locked -p shmirror-ffi --test figures -- --nocapture --test-threads=1

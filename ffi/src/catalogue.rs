@@ -73,7 +73,11 @@ impl shmirror_catalogue {
             sql: output::owned(o.sql.clone()),
         };
         Self {
-            tables: catalogue.tables.iter().map(|t| output::owned(t.full_name().into_owned())).collect(),
+            tables: catalogue
+                .tables
+                .iter()
+                .map(|t| output::owned(t.full_name().into_owned()))
+                .collect(),
             objects: catalogue.objects.iter().map(texts).collect(),
             catalogue,
         }

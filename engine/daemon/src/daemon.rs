@@ -13,6 +13,7 @@ use crate::access::Rules;
 use crate::config::Config;
 use crate::control::Control;
 use crate::control::socket::ControlSocket;
+use crate::denials::Denials;
 use crate::error::DaemonError;
 use crate::exchange::{ControlMail, Post, mailbox};
 use crate::instance::{Instance, Published};
@@ -91,6 +92,7 @@ impl Daemon {
             key,
             generation: foundation.generation,
             published: Published::default(),
+            denials: Denials::default(),
             pulse: Pulse::default(),
             config,
         });

@@ -13,6 +13,7 @@ use shmirror_shm::catalogue::{Catalogue, Namespace};
 use shmirror_shm::snapshot::Segment;
 
 use crate::config::Config;
+use crate::denials::Denials;
 use crate::pulse::Pulse;
 
 /// Identity of a running daemon.
@@ -36,6 +37,8 @@ pub(crate) struct Instance {
     pub key: (&'static str, String),
     /// What is published.
     pub published: Published,
+    /// Lines about what was denied.
+    pub denials: Denials,
     /// Its sign of life.
     pub pulse: Pulse,
 }

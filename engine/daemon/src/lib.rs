@@ -27,6 +27,7 @@ mod check;
 mod clock;
 mod control;
 mod daemon;
+mod denials;
 mod exchange;
 mod instance;
 mod logging;

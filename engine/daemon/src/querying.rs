@@ -5,6 +5,7 @@ use shmirror_shm::request::{RejectCode, SqlRequest};
 use shmirror_shm::wire::{Answer, RefuseCode};
 
 use crate::apply::{Budget, Reject};
+use crate::denials::denial;
 use crate::exchange::Post;
 use crate::instance::Instance;
 use crate::pipeline::mail::PipelineMail;
@@ -16,6 +17,7 @@ use crate::rights::Rights;
 pub(crate) fn run(
     instance: &Instance,
     pipeline: &Post<PipelineMail>,
+    (pid, uid): (u32, u32),
     rights: &Rights,
     request: &SqlRequest,
 ) -> Answer {
@@ -36,7 +38,12 @@ pub(crate) fn run(
     }
     match run_query(&segments, request, &budget, &copies) {
         Ok((revision, sets)) => Answer::Rows { revision, sets },
-        Err(Reject { code, message }) => Answer::Refused { code: refusal_of(code), message },
+        Err(Reject { code, message }) => {
+            if let Some(what) = denial(rights, code, &message) {
+                instance.denials.tell(pid, uid, what);
+            }
+            Answer::Refused { code: refusal_of(code), message }
+        }
     }
 }
 

@@ -120,7 +120,9 @@ fn reload(options: &ServeOptions, started: &Config, daemon: &Daemon) {
     let done = configure(options.clone()).and_then(|(config, _)| {
         let AccessParts { same, config } = AccessParts::of(started, config);
         if !same {
-            tracing::warn!("the configuration has changed in more than its rules: that needs a restart");
+            tracing::warn!(
+                "the configuration has changed in more than its rules: that needs a restart"
+            );
         }
         daemon.reload_rules(&config)
     });

@@ -151,6 +151,13 @@ fn seen_by(uid: u32, groups: &[u32]) {
     looker.tell("the-end");
     let said = looker.finish();
     assert_eq!(said, ["done"]);
+    // Who asked for what is hidden is in the log; what they asked for is not.
+    let log = crate::log(&i);
+    let told = log.lines().filter(|l| l.contains("hidden from who named it"));
+    let told: Vec<_> = told.collect();
+    assert!(!told.is_empty());
+    assert!(told.iter().all(|l| l.contains(&format!("uid={uid}")) && l.contains("pid=")));
+    assert!(!log.contains("secret") && !log.contains("hush"), "the log has names");
 }
 
 #[test]

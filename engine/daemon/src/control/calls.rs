@@ -146,7 +146,10 @@ impl Control {
             }
             Call::Query(request) => {
                 let (instance, pipeline) = (Arc::clone(&self.instance), self.pipeline.clone());
-                let job = move || (querying::run(&instance, &pipeline, &rights, &request), vec![]);
+                let job = move || {
+                    let asker = (peer.pid, uid);
+                    (querying::run(&instance, &pipeline, asker, &rights, &request), vec![])
+                };
                 self.work(to, Duty::Long, Box::new(job));
             }
             Call::Check => {

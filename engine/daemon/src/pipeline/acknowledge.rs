@@ -8,6 +8,7 @@ use super::Pipeline;
 use super::announce::Announced;
 use super::group::{Accepted, Verdict};
 use crate::apply::Reject;
+use crate::denials::denial;
 
 impl Pipeline {
     /// Tells each producer of an announced group what became of its request.
@@ -22,7 +23,7 @@ impl Pipeline {
     /// Answers one request. Result rows and long messages are laid up first, so that who sees the
     /// outcome can fetch them.
     pub(super) fn answer(&mut self, verdict: Verdict) {
-        let Verdict { lane, ticket, uid, rights, outcome } = verdict;
+        let Verdict { lane, ticket, uid, pid, rights, outcome } = verdict;
         let outcome = match outcome {
             Ok(Accepted { revision, changes, sets }) => {
                 let flags = if sets.is_empty() { 0 } else { FLAG_HAS_ROWS };
@@ -34,6 +35,9 @@ impl Pipeline {
             }
             Err(Reject { code, message }) => {
                 tracing::debug!(lane, ticket, ?code, "request rejected");
+                if let Some(what) = denial(&rights, code, &message) {
+                    self.instance.denials.tell(pid, uid, what);
+                }
                 self.stash.put_message((lane, ticket), (uid, rights), &message);
                 RawOutcome {
                     ticket,

@@ -118,7 +118,7 @@ impl Pipeline {
         if group.newest == origin.revision || group.sequences.is_some() {
             group.first_change.get_or_insert(group.verdicts.len());
         }
-        group.verdicts.push(Verdict { lane, ticket, uid, rights, outcome });
+        group.verdicts.push(Verdict { lane, ticket, uid, pid, rights, outcome });
         if let Some(why) = self.working.broken() {
             tracing::error!(why, "the working copy failed; the group is taken back");
             group.poison = Some(Refusal::internal(&why));

@@ -22,6 +22,7 @@ pub(crate) struct Verdict {
     pub lane: u64,
     pub ticket: u64,
     pub uid: u32,
+    pub pid: u32,
     /// Of the lane that it came through.
     pub rights: Arc<Rights>,
     pub outcome: Result<Accepted, Reject>,
