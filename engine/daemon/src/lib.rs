@@ -40,6 +40,7 @@ mod recovery;
 mod refusal;
 mod room;
 mod serve;
+mod trouble;
 
 pub use config::Config;
 pub use daemon::Daemon;

@@ -1,6 +1,8 @@
 //! Stage 4, commit: a [`Prepared`] group becomes durable in the store, then definite in the working
 //! copy; a [`Committed`] one comes out. Only this stage can make one.
 
+use std::time::Instant;
+
 use shmirror_shm::points::{self, Point};
 use shmirror_store::Group as StoreGroup;
 
@@ -53,7 +55,10 @@ impl Pipeline {
             sequences: group.sequences.as_deref(),
         });
         if let Err(error) = durable {
-            tracing::error!(%error, first = group.base + 1, last = group.newest, "commit failed");
+            if let Some(untold) = self.trouble.occurs(Instant::now()) {
+                let (first, last) = (group.base + 1, group.newest);
+                tracing::error!(%error, first, last, untold, "commit failed");
+            }
             self.segments.give_back(reserved);
             return Err(self.refuse(group, Refusal::store(&error)));
         }

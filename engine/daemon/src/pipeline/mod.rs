@@ -61,6 +61,7 @@ use crate::exchange::{ControlMail, Mailbox, Post};
 use crate::instance::Instance;
 use crate::readers::Readers;
 use crate::refusal::{Refusal, Refused};
+use crate::trouble::Trouble;
 
 /// What the pipeline begins with: the state that recovery made.
 pub(crate) struct Foundation {
@@ -84,6 +85,10 @@ pub(crate) struct Pipeline {
     lanes: Lanes,
     bells: Bells,
     stash: Stash,
+    /// Commits that fail.
+    trouble: Trouble,
+    /// Groups for which there is no memory.
+    shortage: Trouble,
     background: Background,
     checking: Option<Checking>,
     rotating: Rotating,
@@ -135,6 +140,8 @@ impl Pipeline {
             segments,
             bells: Bells::default(),
             stash: Stash::default(),
+            trouble: Trouble::default(),
+            shortage: Trouble::default(),
             background: Background::default(),
             checking: None,
             rotating: Rotating::default(),

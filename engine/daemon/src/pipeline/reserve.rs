@@ -4,6 +4,8 @@
 //!
 //! A segment whose reserve is used up is followed by the next generation, with a larger one.
 
+use std::time::Instant;
+
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::snapshot::{RowChange, SegmentError};
 
@@ -59,11 +61,18 @@ impl Pipeline {
                 else {
                     break;
                 };
-                self.next_generation(namespace, needed).map_err(|error| short_of(&error))?;
+                self.next_generation(namespace, needed).map_err(|error| self.short_of(&error))?;
                 taken = self.segments.take(spare.clone(), schema);
             }
         }
-        taken.map_err(|short| short_of(&DaemonError::from(short.error)))
+        taken.map_err(|short| self.short_of(&DaemonError::from(short.error)))
+    }
+
+    fn short_of(&mut self, error: &DaemonError) -> Refusal {
+        if let Some(untold) = self.shortage.occurs(Instant::now()) {
+            tracing::error!(%error, untold, "no memory for a group");
+        }
+        Refusal::memory(error)
     }
 
     /// The rows that the segments are to get. A reshaped table gets all of its rows anew.
@@ -104,9 +113,4 @@ impl Pipeline {
         }
         Ok(())
     }
-}
-
-fn short_of(error: &DaemonError) -> Refusal {
-    tracing::error!(%error, "no memory for a group");
-    Refusal::memory(error)
 }

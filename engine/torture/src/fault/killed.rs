@@ -50,6 +50,7 @@ pub fn run(setting: &Setting) -> Row {
     for _ in 0..2 {
         crowd.add_reader(&i, random.next(), PATIENCE);
     }
+    crowd.wait_until_at_work();
     let (begun, mut at_points, mut number) = (Instant::now(), 0, 0);
     // Each point at least once, however short the run; a long one goes round again and again.
     while begun.elapsed() < setting.time || number < 2 * POINTS.len() {
