@@ -77,7 +77,10 @@ pub fn run(setting: &Setting) -> Row {
         if so_far < setting.time || samples.len() < 30 {
             continue;
         }
-        findings = compare(&samples, &people);
+        findings = compare(&samples, |word, from, to| {
+            let each = people.iter().enumerate();
+            each.flat_map(|(who, p)| p.numbers_between(word, from[who], Some(to[who]))).collect()
+        });
         if findings.is_empty() || so_far > setting.time * 4 {
             break;
         }
@@ -111,8 +114,9 @@ pub fn run(setting: &Setting) -> Row {
 
 type Sample = (Duration, [u64; LEVELS.len()], Vec<usize>);
 
-/// What has not levelled off.
-fn compare(samples: &[Sample], people: &[Actor]) -> Vec<String> {
+/// What has not levelled off. `said`: the times that were said with a word, between two moments of which one
+/// knows how many lines everybody had said.
+fn compare(samples: &[Sample], said: impl Fn(&str, &[usize], &[usize]) -> Vec<u64>) -> Vec<String> {
     let third = samples.len() / 3;
     let (middle, last) = (&samples[third..2 * third], &samples[2 * third..]);
     let mut findings = Vec::new();
@@ -124,16 +128,12 @@ fn compare(samples: &[Sample], people: &[Actor]) -> Vec<String> {
             findings.push(format!("{name} goes on growing: {before}, then {after}"));
         }
     }
+    let (Some(begin), Some(between), Some(end)) = (middle.first(), last.first(), last.last())
+    else {
+        return findings;
+    };
     for word in WORDS {
-        let said = |from: &Sample, to: Option<&Sample>| -> Vec<u64> {
-            let each = people.iter().enumerate();
-            let of = |(who, p): (usize, &Actor)| {
-                let all = p.numbers_between(word, from.2[who], to.map(|to| to.2[who]));
-                all.into_iter()
-            };
-            each.flat_map(of).collect()
-        };
-        let (before, after) = (said(&middle[0], Some(&last[0])), said(&last[0], samples.last()));
+        let (before, after) = (said(word, &begin.2, &between.2), said(word, &between.2, &end.2));
         if before.is_empty() || after.is_empty() {
             findings.push(format!("nobody said {word:?} in a third of the time"));
             continue;
@@ -144,4 +144,49 @@ fn compare(samples: &[Sample], people: &[Actor]) -> Vec<String> {
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Samples of an hour, each level as `level` says of its number and the minute.
+    fn hour(level: impl Fn(usize, u64) -> u64) -> Vec<Sample> {
+        let at = |minute: u64| {
+            let levels = std::array::from_fn(|which| level(which, minute));
+            (Duration::from_secs(60 * minute), levels, vec![minute as usize])
+        };
+        (0..60).map(at).collect()
+    }
+
+    #[test]
+    fn what_grows_is_seen_and_what_goes_up_and_down_is_not() {
+        let steady = |_: &str, _: &[usize], _: &[usize]| vec![2_000; 9];
+        let waves = hour(|_, minute| (100 << 20) + (minute % 7 << 20));
+        assert_eq!(compare(&waves, steady), [""; 0]);
+        for which in 0..LEVELS.len() {
+            // A sixth more in each third, beyond what is allowed besides.
+            let grows = |w, minute| if w == which { (1 << 30) + minute * (1 << 25) } else { 7 };
+            let found = compare(&hour(grows), steady);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with(LEVELS[which].0), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_gets_slower_or_stops_is_seen() {
+        let samples = hour(|_, _| 7);
+        let slower = |word: &str, from: &[usize], _: &[usize]| {
+            let slow = word == "scan " && from[0] >= 40;
+            vec![if slow { 40_000 } else { 20_000 }; 9]
+        };
+        let found = compare(&samples, slower);
+        assert!(found.len() == 1 && found[0].starts_with("scan"), "{found:?}");
+        let stops = |word: &str, from: &[usize], _: &[usize]| {
+            let stopped = word == "event " && from[0] >= 40;
+            if stopped { vec![] } else { vec![1] }
+        };
+        let found = compare(&samples, stops);
+        assert!(found.len() == 1 && found[0].contains("event"), "{found:?}");
+    }
 }
