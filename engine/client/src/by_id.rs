@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn by_rising_number_and_each_once() {
         let mut things = ById::new();
-        [7, 0, 3, 7].map(|id| things.insert(id, id * 10));
+        [7, 0, 3, 7].into_iter().for_each(|id| things.insert(id, id * 10));
         assert_eq!(things.values().copied().collect::<Vec<_>>(), [0, 30, 70]);
         things.remove(3);
         things.remove(4);

@@ -162,14 +162,14 @@ mod tests {
     #[test]
     fn what_grows_is_seen_and_what_goes_up_and_down_is_not() {
         let steady = |_: &str, _: &[usize], _: &[usize]| vec![2_000; 9];
-        let waves = hour(|_, minute| (100 << 20) + (minute % 7 << 20));
+        let waves = hour(|_, minute| (100 << 20) + ((minute % 7) << 20));
         assert_eq!(compare(&waves, steady), [""; 0]);
-        for which in 0..LEVELS.len() {
+        for (which, level) in LEVELS.iter().enumerate() {
             // A sixth more in each third, beyond what is allowed besides.
             let grows = |w, minute| if w == which { (1 << 30) + minute * (1 << 25) } else { 7 };
             let found = compare(&hour(grows), steady);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].starts_with(LEVELS[which].0), "{found:?}");
+            assert!(found[0].starts_with(level.0), "{found:?}");
         }
     }
 
