@@ -23,7 +23,7 @@ const GROUP_TIME: Duration = Duration::from_millis(25);
 
 /// Time after which a group takes no further request if several lanes have a part in it, or another one
 /// is in use: what one lane has, and be it full, adds no more than that to what others wait for.
-const SHARED_TIME: Duration = Duration::from_millis(1);
+const SHARED_TIME: Duration = Duration::from_micros(300);
 /// Time after which a request is slow: it ends its group, and other lanes come first then.
 const SLOW: Duration = Duration::from_millis(50);
 

@@ -351,6 +351,8 @@ impl Lanes {
             lane.consumer.release();
             lane.consumer.drain_doorbell();
         }
+        // Who waits for an outcome rings there too.
+        self.done.iter().for_each(|(_, consumer)| consumer.drain_doorbell());
         self.retire_defaced();
     }
 
@@ -521,6 +523,7 @@ impl Lane {
             // Producers keep the doorbell open, and with it its place in the set.
             let _ = epoll::delete(epoll, self.consumer.doorbell());
             let cursor = self.consumer.retire();
+            self.consumer.drain_doorbell();
             tracing::info!(target: COMM, lane = %Name(self.id), cursor, "requests lane retired: {why}");
         }
     }

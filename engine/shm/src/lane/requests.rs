@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::layout as at;
 use super::outcomes::{Entry, RawOutcome, Slot};
 use super::queue::{PushError, Queue, most_payload};
@@ -310,9 +312,15 @@ impl RequestsProducer {
         self.queue().retired()
     }
 
+    /// Wakes the daemon. A doorbell whose counter is full has been rung enough, and would keep us here if
+    /// somebody who shares it has made it block.
     fn ring(&self) {
-        // A full counter (EAGAIN) has been rung enough; there is no other error to act on.
-        let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut takes = [PollFd::new(&self.doorbell, PollFlags::OUT)];
+        if poll(&mut takes, Some(&now)) == Ok(1) {
+            // There is no error to act on.
+            let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+        }
     }
 
     fn queue(&self) -> Queue<'_> {

@@ -130,6 +130,22 @@ fn the_doorbell_rings_for_a_sleeper_alone() {
 }
 
 #[test]
+fn a_doorbell_that_is_full_and_blocks_keeps_nobody() {
+    let (consumer, producer) = lane(0);
+    consumer.set_asleep(true);
+    rustix::io::write(consumer.doorbell(), &(u64::MAX - 1).to_ne_bytes())
+        .expect("room for a number");
+    rustix::io::ioctl_fionbio(consumer.doorbell(), false).expect("flags that all share");
+    let (told, done) = std::sync::mpsc::channel();
+    thread::spawn(move || told.send(producer.try_submit(KIND, b"hello")));
+    assert_eq!(done.recv_timeout(LONG), Ok(Ok(1)));
+    // The daemon empties it, though it would block.
+    consumer.drain_doorbell();
+    consumer.drain_doorbell();
+    assert!(!rings(consumer.doorbell()));
+}
+
+#[test]
 fn who_waits_rings_in_place_of_a_killed_producer() {
     let (mut consumer, producer) = lane(0);
     producer.try_submit(KIND, b"killed between push and ring").expect("room");
