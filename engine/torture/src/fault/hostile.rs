@@ -133,13 +133,16 @@ fn play(setting: &Setting, scene: &Scene, total: &mut Totals, row: &mut Row) {
         // More than one, as some of them would get into each other's way.
         let mut attackers: Vec<_> =
             (0..2).map(|_| Actor::start(&i, "hostile", &numbers, scene.user)).collect();
+        if attack.name.contains("attaches") {
+            attackers.iter().for_each(|a| _ = a.says("at once", 0));
+        }
         let mut p99 = Duration::MAX;
         let slowest = SLOWEST.max(usual * 10);
         // A busy machine gets another try, a slow daemon is slow in that one too.
         for _ in 0..4 {
             p99 = p99.min(latency(&crowd, scene.crowd, slice));
             total.attached += u64::from(attaches(&i, scene, attack.name, row));
-            if p99 <= slowest {
+            if p99 <= slowest || !troubles(&crowd).is_empty() {
                 break;
             }
         }
@@ -188,6 +191,11 @@ fn play(setting: &Setting, scene: &Scene, total: &mut Totals, row: &mut Row) {
             memory >> 20,
             logged >> 10,
         );
+        let troubles = troubles(&crowd);
+        if !troubles.is_empty() {
+            row.hung.push(format!("{}, {}: {troubles:?}", attack.name, scene.name));
+            return;
+        }
         if memory > before.memory() + PEAK {
             row.lost.push(format!("{}: the daemon took {memory} bytes", attack.name));
         }
@@ -217,6 +225,18 @@ fn play(setting: &Setting, scene: &Scene, total: &mut Totals, row: &mut Row) {
     }
 }
 
+/// What the crowd complains of.
+fn troubles(crowd: &Crowd) -> Vec<String> {
+    let all = RefCell::new(Vec::new());
+    crowd.count(|s| {
+        if let Said::Hung { what, .. } = s {
+            all.borrow_mut().push(what.clone());
+        }
+        false
+    });
+    all.into_inner()
+}
+
 /// How long 99 of 100 transactions of the crowd take, over about this time.
 fn latency(crowd: &Crowd, is_there: bool, time: Duration) -> Duration {
     if !is_there {
@@ -226,7 +246,7 @@ fn latency(crowd: &Crowd, is_there: bool, time: Duration) -> Duration {
     let acknowledged = |s: &Said| matches!(s, Said::Ok { .. });
     let from = crowd.count(acknowledged);
     std::thread::sleep(time);
-    wait_for(PATIENCE, || crowd.count(acknowledged) >= from + 20);
+    wait_for(PATIENCE, || crowd.count(acknowledged) >= from + 20 || !troubles(crowd).is_empty());
     let (all, number) = (RefCell::new(Vec::new()), RefCell::new(0));
     crowd.count(|s| {
         if let Said::Ok { micros, .. } = s {

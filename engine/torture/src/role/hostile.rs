@@ -446,6 +446,8 @@ fn attaches(h: &mut Hostile<'_>) {
     }
     println!("at once {}", at_once.len());
     h.done += at_once.len() as u64;
+    // Others want to get in meanwhile.
+    std::thread::sleep(Duration::from_secs(2));
     drop(at_once);
     while h.done < h.attaches {
         match h.greeted(ROLE_MIRROR) {
