@@ -14,6 +14,7 @@
 //! Requests are settled and submitted again in the order in which they were first submitted.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use shmirror_shm::lane::{
 };
 use shmirror_shm::region::Region;
 use shmirror_shm::request::RejectCode;
-use shmirror_shm::wire::{Answer, Call};
+use shmirror_shm::wire::{Answer, Call, RefuseCode};
 
 use crate::connection::{CALL, Connection, wrong_answer};
 use crate::error::Error;
@@ -32,6 +33,8 @@ use crate::error::Error;
 pub(crate) struct Session {
     pub(crate) connection: Arc<Connection>,
     pub(crate) lane: Arc<RequestsProducer>,
+    /// The daemon has retired the lane, whatever the lane itself says: who shares it may write there.
+    lost: AtomicBool,
 }
 
 impl Session {
@@ -43,7 +46,7 @@ impl Session {
     }
 
     /// Has this lane retired, as somebody holds its mutex and does not go on; the fresh one.
-    pub(crate) fn retire(&self) -> Result<Self, Error> {
+    fn retire(&self) -> Result<Self, Error> {
         let what = "having a stuck requests lane retired";
         let answer = self.connection.call(&Call::RetireLane(self.id()), CALL, what)?;
         Self::of_answer(self.connection.clone(), answer, what)
@@ -63,7 +66,7 @@ impl Session {
         let lane = Region::map_read_write(memory, bytes)
             .and_then(|region| RequestsProducer::open(Arc::new(region), doorbell))
             .map_err(|e| Error::Protocol(format!("{what}: {e}")))?;
-        Ok(Self { connection, lane: Arc::new(lane) })
+        Ok(Self { connection, lane: Arc::new(lane), lost: AtomicBool::new(false) })
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -77,7 +80,26 @@ impl Session {
 
     /// Whether new requests may go here.
     pub(crate) fn is_usable(&self) -> bool {
-        self.lane.retired().is_none() && self.connection.is_up()
+        !self.is_lost() && self.lane.retired().is_none() && self.connection.is_up()
+    }
+
+    /// Whether the daemon has said that it takes nothing more from this lane.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Asks the daemon which lane it takes requests from, and knows whether it is this one.
+    pub(crate) fn doubt(&self) -> Result<(), Error> {
+        let present = Self::attach(self.connection.clone())?;
+        self.lost.fetch_or(present.id() != self.id(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has the daemon retire it, if it has not yet.
+    pub(crate) fn lose(&self) -> Result<(), Error> {
+        self.retire()?;
+        self.lost.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -213,14 +235,24 @@ impl Submitted {
                 return Ok(());
             }
             let one_daemon = old.pid == new.pid && old.generation == new.generation;
-            if one_daemon || session.connection.is_up() {
+            let is_there = one_daemon || session.connection.is_up();
+            let settled = match is_there && !session.is_lost() {
+                true => Settled::Live,
+                false => settled(fresh, session.id(), ticket)?,
+            };
+            if matches!(settled, Settled::Live) {
                 // Taken, and its daemon is there: it will answer in the old lane.
                 let (connection, lane) = (fresh.connection.clone(), session.lane.clone());
+                let lost = AtomicBool::new(session.is_lost());
                 *lock(&self.place) =
-                    Place::UnderWay(Arc::new(Session { connection, lane }), ticket);
+                    Place::UnderWay(Arc::new(Session { connection, lane, lost }), ticket);
                 return Ok(());
             }
-            if let Some(revision) = committed_at(fresh, session.id(), ticket)? {
+            // Answered meanwhile, and not with a commit.
+            if self.look() {
+                return Ok(());
+            }
+            if let Settled::At(revision) = settled {
                 // How much it changed died with the daemon.
                 let has_rows = self.may_have_rows;
                 let fate = Fate::Committed { revision, changes: 0, has_rows };
@@ -246,12 +278,24 @@ fn whole_message(session: &Session, ticket: u64) -> Option<String> {
     }
 }
 
-/// The revision at which the commit log has this ticket.
-fn committed_at(fresh: &Session, lane: u64, ticket: u64) -> Result<Option<u64>, Error> {
+/// What the daemon knows of a ticket in a lane that it no longer takes requests from.
+enum Settled {
+    /// It is still to be answered there.
+    Live,
+    /// It was committed at this revision.
+    At(u64),
+    /// It was not committed.
+    Not,
+}
+
+fn settled(fresh: &Session, lane: u64, ticket: u64) -> Result<Settled, Error> {
     let what = "asking what became of a request";
-    match fresh.connection.call(&Call::Settled { lane, ticket }, CALL, what)?.0 {
-        Answer::Settled(revision) => Ok(revision),
-        _ => Err(wrong_answer(what)),
+    match fresh.connection.call(&Call::Settled { lane, ticket }, CALL, what) {
+        Ok((Answer::Settled(Some(revision)), _)) => Ok(Settled::At(revision)),
+        Ok((Answer::Settled(None), _)) => Ok(Settled::Not),
+        Ok(_) => Err(wrong_answer(what)),
+        Err(Error::Refused { code: RefuseCode::Malformed, .. }) => Ok(Settled::Live),
+        Err(error) => Err(error),
     }
 }
 

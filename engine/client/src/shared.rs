@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shmirror_shm::lane::{RequestKind, SubmitError, WaitError};
-use shmirror_shm::wire::ROLE_PRODUCER;
+use shmirror_shm::wire::{ROLE_PRODUCER, RefuseCode};
 
 use crate::connection::{BACKOFF, Connection, Place as Daemon, same_process};
 use crate::error::Error;
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct State {
     session: Arc<Session>,
+    /// A request in its lane was not answered in time: perhaps the lane is none any more.
+    doubted: bool,
     /// Requests whose fate may not be known yet, in the order of their submission.
     under_way: VecDeque<Arc<Submitted>>,
 }
@@ -52,7 +54,7 @@ impl Shared {
         Ok(Self {
             daemon,
             pid: std::process::id(),
-            state: Mutex::new(State { session, under_way: VecDeque::new() }),
+            state: Mutex::new(State { session, doubted: false, under_way: VecDeque::new() }),
             recovering: Mutex::new(()),
         })
     }
@@ -89,11 +91,19 @@ impl Shared {
         self.same_process()?;
         let until = deadline.unwrap_or_else(Instant::now);
         let mut pause = FULL_PAUSE.0;
+        if deadline.is_some() {
+            self.look_at_doubted();
+        }
         loop {
             let (session, error) = {
                 let mut state = self.state();
                 state.reap();
                 let session = state.session.clone();
+                if session.is_lost() {
+                    drop(state);
+                    self.recover(until)?;
+                    continue;
+                }
                 match session.lane.try_submit(RequestKind::REQUEST, &payload.bytes) {
                     Ok(ticket) => {
                         let request = Submitted::new(payload, session, ticket);
@@ -124,11 +134,34 @@ impl Shared {
                 }
                 // Its holder is stopped, or somebody scribbled over it.
                 SubmitError::LockStuck { .. } | SubmitError::Corrupt { .. } => {
-                    session.retire()?;
-                    self.recover(until)?;
+                    match session.lose() {
+                        Ok(()) => self.recover(until)?,
+                        // There have been too many of late: there will be one.
+                        Err(Error::Refused { code: RefuseCode::Limit, .. })
+                            if Instant::now() < until =>
+                        {
+                            thread::sleep(BACKOFF.0);
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 error => return Err(Error::Protocol(error.to_string())),
             }
+        }
+    }
+
+    /// Where an outcome did not come in time, asks whether the lane is still the one of this user: a lane
+    /// that was retired says so, but whoever shares it can write over that.
+    fn look_at_doubted(&self) {
+        let session = {
+            let mut state = self.state();
+            if !std::mem::take(&mut state.doubted) {
+                return;
+            }
+            state.session.clone()
+        };
+        if session.is_usable() && session.doubt().is_err() {
+            self.state().doubted = true;
         }
     }
 
@@ -143,6 +176,7 @@ impl Shared {
     ) -> Result<(), Error> {
         match error {
             WaitError::TimedOut => {
+                self.state().doubted = true;
                 Err(Error::TimedOut { what: format!("the outcome of ticket {ticket}") })
             }
             WaitError::Expired => {

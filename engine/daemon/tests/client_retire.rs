@@ -73,6 +73,46 @@ fn what_was_taken_is_answered_and_what_was_not_is_submitted_again() {
     }
 }
 
+/// Somebody of the same user writes into a lane that was retired, as if it had not been: first that alone,
+/// then its mutex too.
+#[test]
+fn a_lane_that_lies_about_its_end_keeps_nobody() {
+    use shmirror_shm::lane::layout;
+    for with_mutex in [false, true] {
+        let place = Place::served();
+        let producer = place.producer().with_timeout(std::time::Duration::from_millis(500));
+        producer.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)").unwrap();
+        let socket = connect(&place.socket());
+        let (answer, mut fds) = wire_io::call_within(&socket, &Call::Lane, LONG).unwrap();
+        let Answer::Lane { bytes, .. } = answer else { panic!("no lane") };
+        let region = shmirror_shm::Region::map_read_write(fds.remove(0), bytes).unwrap();
+        let stop = AtomicBool::new(false);
+        let lies = || {
+            region.word(layout::RETIRED).unwrap().store(0, Ordering::Relaxed);
+            if with_mutex {
+                region.word32(layout::MUTEX).unwrap().store(0x3FFF_FFF0, Ordering::Relaxed);
+            }
+        };
+        std::thread::scope(|scope| {
+            retire(&socket);
+            lies();
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    lies();
+                }
+            });
+            let mut done = 0;
+            until("requests are taken again", || {
+                let id = done;
+                done += u64::from(producer.upsert("t", &json!({"id": id, "v": 0})).is_ok());
+                done == 20
+            });
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(place.mirror().table("t").unwrap().len(), 20);
+    }
+}
+
 #[test]
 fn tickets_outlive_a_clean_stop() {
     let mut place = Place::served();

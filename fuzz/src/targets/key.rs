@@ -9,7 +9,10 @@ use crate::bytes::{Bytes, joined};
 use crate::is_understood;
 use crate::memory::within;
 
-const KEY: [u8; 32] = *b"a wrapping key, known to nobody.";
+/// What `changed` wraps with. The fuzzer learns what is wrapped so, as it sees what is compared.
+const KEY: [u8; 32] = *b"a wrapping key that wraps a lot.";
+/// A key with which nothing was ever wrapped.
+const UNUSED: [u8; 32] = *b"a wrapping key, known to nobody.";
 const PROVIDERS: [&str; 6] =
     ["key-file", "passphrase", "rsa", "environment", "credential", "padlock"];
 
@@ -63,7 +66,7 @@ pub fn run(data: &[u8]) {
         }
         5 => {
             let wrapped = input.rest();
-            match within(most, "a wrapped key", || keys::unwrap(&KEY, wrapped)) {
+            match within(most, "a wrapped key", || keys::unwrap(&UNUSED, wrapped)) {
                 Err(StoreError::KeyWrong { .. } | StoreError::BadSeal { .. }) => {}
                 Err(other) => panic!("{other}"),
                 Ok(_) => panic!("it opens, though nobody has the key"),
