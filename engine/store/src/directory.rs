@@ -57,7 +57,8 @@ pub(crate) fn prepare(dir: &Path, keys: &[PathBuf]) -> Result<(), StoreError> {
     }
     if !has_store(dir)? {
         let foreign = foreign_names(dir, keys)?;
-        if !foreign.is_empty() {
+        // Another daemon may have made its store meanwhile; the lock will tell.
+        if !foreign.is_empty() && !has_store(dir)? {
             return Err(StoreError::NotOurs {
                 path: dir.to_path_buf(),
                 found: foreign.join(", "),
@@ -269,4 +270,41 @@ fn read_small(file: &mut File) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(0))?;
     file.take(4_096).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_comes_while_one_looks_is_no_strangers_file() {
+        let parent = tempfile::tempdir().unwrap();
+        for round in 0..2_000 {
+            let dir = parent.path().join(round.to_string());
+            std::fs::create_dir(&dir).unwrap();
+            let together = Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    together.wait();
+                    for name in [STORE_FILE, "store.db-wal", "store.db-shm"] {
+                        File::create(dir.join(name)).unwrap();
+                    }
+                });
+                together.wait();
+                prepare(&dir, &[]).unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn a_strangers_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        File::create(dir.path().join("diary")).unwrap();
+        let error = prepare(dir.path(), &[]).unwrap_err();
+        assert!(error.to_string().contains("diary"), "{error}");
+        File::create(dir.path().join(STORE_FILE)).unwrap();
+        prepare(dir.path(), &[]).unwrap();
+    }
 }
