@@ -115,14 +115,14 @@ test-loom:  ## the models of latch, lanes and segment; each of their fences weak
 
 # Its features make the engine one that can be broken: it is built by itself, and nothing else with it.
 TORTURE := $(CARGO) run --quiet --locked -p shmirror-torture --
-# Those that measure how long others wait want a machine to themselves: `make torture` has all.
-test-torture:  ## a short round of the faults that do not depend on time
+test-torture:  ## a short round of every fault
 	$(CARGO) test --locked -p shmirror-torture
 	$(CARGO) test --locked -p shmirror-store --features faults --lib faults
-	$(TORTURE) run --seconds 6 $(foreach fault,checker daemon power failing,--only "$(fault)")
+	$(TORTURE) run --seconds 5
 
 MINUTES ?= 60
 torture:  ## faults of every kind, for MINUTES in all
+	$(CARGO) test --locked -p shmirror-cli --test odd --test golden
 	$(CARGO) run --release --locked -p shmirror-torture -- run --minutes $(MINUTES)
 
 # What was ever found, and the corpus, are replayed by ordinary tests; this looks further, if little.

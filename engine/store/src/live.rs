@@ -12,7 +12,7 @@ use crate::error::{StoreError, sqlite};
 use crate::format::PAGE_BYTES;
 use crate::store::Synchronous;
 use crate::sure::Doubt;
-use crate::wal::{WAL_SOFT, WalMover};
+use crate::wal::{self, WalMover};
 
 /// How long another connection's lock is waited for: rusqlite's own default.
 const BUSY_MS: u64 = 5_000;
@@ -46,7 +46,7 @@ impl Live {
             "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; \
              PRAGMA cell_size_check = ON; PRAGMA cache_size = -16384; \
              PRAGMA journal_size_limit = {};",
-            WAL_SOFT * PAGE_BYTES * 2
+            wal::soft() * PAGE_BYTES * 2
         ))
         .map_err(&opening)?;
         let mode: String =

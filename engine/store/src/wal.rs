@@ -19,11 +19,25 @@ use crate::error::{StoreError, io, sqlite};
 use crate::format::PAGE_BYTES;
 use crate::sure::Doubt;
 
-/// Pages of 16 MiB; where faults are put in, few, so that the log is moved often.
-pub(crate) const WAL_SOFT: u64 =
-    (if cfg!(feature = "faults") { 1 << 20 } else { 16 << 20 }) / PAGE_BYTES;
-/// Pages of 128 MiB.
-const WAL_HARD: u64 = 8 * WAL_SOFT;
+/// Pages of 16 MiB.
+const LONG: u64 = (16 << 20) / PAGE_BYTES;
+
+/// Pages after which the log is moved. Where faults are put in these are few, so that it is moved often, unless
+/// the environment asks for as many as elsewhere.
+pub(crate) fn soft() -> u64 {
+    #[cfg(feature = "faults")]
+    {
+        static PAGES: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+            if std::env::var_os("SHMIRROR_LONG_WAL").is_some() { LONG } else { LONG / 16 }
+        });
+        *PAGES
+    }
+    #[cfg(not(feature = "faults"))]
+    LONG
+}
+
+/// Pages after which a commit moves what is left itself, in those.
+const HARD: u64 = 8;
 
 #[derive(Default)]
 struct Orders {
@@ -101,9 +115,9 @@ impl WalMover {
             if pages < asked_at {
                 asked_at = 0; // it was begun anew
             }
-            if pages >= WAL_HARD {
+            if pages >= HARD * soft() {
                 shared.move_by(|| wal.checkpoint());
-            } else if pages >= asked_at + WAL_SOFT {
+            } else if pages >= asked_at + soft() {
                 asked_at = pages;
                 shared.moving.store(true, Ordering::Relaxed);
                 shared.orders().move_it = true;
@@ -117,7 +131,7 @@ impl WalMover {
 
     /// Whether it is being moved, with more in it than one move should find.
     pub fn lags(&self) -> bool {
-        self.shared.moving.load(Ordering::Relaxed) && self.pages() >= 2 * WAL_SOFT
+        self.shared.moving.load(Ordering::Relaxed) && self.pages() >= 2 * soft()
     }
 
     /// Pages in the write-ahead log at the last commit.

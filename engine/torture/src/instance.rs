@@ -60,6 +60,8 @@ pub enum Medium {
     /// The real disk.
     #[default]
     Disk,
+    /// The same, of which the write-ahead log is moved no more often than elsewhere: for what commits cost.
+    Usual,
     /// Memory, where the system has a file system there: for times that must not depend on who else
     /// writes to the disk.
     Memory,
@@ -104,7 +106,7 @@ impl Instance {
             Medium::Memory | Medium::Watched => {
                 prefix().tempdir_in("/dev/shm").or_else(|_| prefix().tempdir())?
             }
-            Medium::Disk | Medium::Failing => prefix().tempdir()?,
+            Medium::Disk | Medium::Usual | Medium::Failing => prefix().tempdir()?,
         };
         let data = directory.path().join("data");
         std::fs::create_dir(&data)?;
@@ -150,6 +152,7 @@ fn spawn(directory: &Path, medium: Medium) -> std::io::Result<Process> {
     let mut command = role("daemon", &[&text("data"), &text("s")], Some(&path("points")));
     match medium {
         Medium::Disk | Medium::Memory => command.env_remove(DISK),
+        Medium::Usual => command.env_remove(DISK).env("SHMIRROR_LONG_WAL", "1"),
         Medium::Failing => command.env(DISK, "calls"),
         Medium::Watched => command.env(DISK, path("journal")),
     };

@@ -1,6 +1,7 @@
 //! Stage 2, apply: each request of the [`Batch`] runs in the working copy, where SQLite holds it to
 //! all rules; out comes [`Applied`], a group of changes with revisions, and the verdicts.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use shmirror_shm::key::Key;
@@ -21,9 +22,12 @@ const RECORD_BYTES: usize = 32 << 20;
 /// comes meanwhile from elsewhere waits for all of it.
 const GROUP_TIME: Duration = Duration::from_millis(25);
 
-/// Time after which a group takes no further request if several lanes have a part in it, or another one
-/// is in use: what one lane has, and be it full, adds no more than that to what others wait for.
-const SHARED_TIME: Duration = Duration::from_micros(300);
+/// Time after which a group takes no further request if several lanes have a part in it, or another one is in
+/// use, as a part of the time that a commit takes: what one lane has, and be it full, adds less than half
+/// to what others wait for.
+const SHARED_PART: u32 = 6;
+/// Its bounds: something is to be done in each group, and a slow disk is no leave to take all the time.
+const SHARED_TIME: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
 /// Time after which a request is slow: it ends its group, and other lanes come first then.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -65,8 +69,15 @@ impl Pipeline {
         let started = Instant::now();
         let mut requests = batch.into_requests();
         let (mut last, mut slow) = (started, None);
-        let (first, mut shared) = (requests.front().map(|taken| taken.lane), false);
+        let first = requests.front().map(|taken| taken.lane);
+        let shared = requests.iter().any(|taken| Some(taken.lane) != first);
+        // Whoever has anything here gets something done.
+        let mut lanes: HashSet<u64> = match shared {
+            true => requests.iter().map(|taken| taken.lane).collect(),
+            false => HashSet::new(),
+        };
         let fair = !points::is_put_in(Point::UnfairShares);
+        let shared_time = (self.commit_time / SHARED_PART).clamp(SHARED_TIME.0, SHARED_TIME.1);
         while let Some(taken) = requests.pop_front() {
             let lane = taken.lane;
             self.apply_one(taken, &mut group);
@@ -76,12 +87,13 @@ impl Pipeline {
             }
             last = now;
             // A schema change, or a failure of the working copy itself, ends the group.
-            shared |= first != Some(lane);
+            lanes.remove(&lane);
             let time = now - started;
             let full = group.records.len() * 8 > RECORD_BYTES
                 || time > GROUP_TIME
                 || fair
-                    && time > SHARED_TIME
+                    && time > shared_time
+                    && lanes.is_empty()
                     && (shared || self.lanes.others_are_in_use(lane, now));
             if full || slow.is_some() || group.schema.is_some() || group.poison.is_some() {
                 break;

@@ -5,7 +5,7 @@
 //! nor the requests of one lane can take all of its time: mail gets at most as much as requests, and
 //! behind a slow request come those of other lanes, new ones included. With nothing to do it spins briefly, then sleeps until a doorbell, mail or the end of [`SLEEP`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,27 @@ impl Taken {
     }
 }
 
+/// Requests that a lane has in one turn, as long as others wait.
+const TURN: usize = 4;
+
+/// Has lanes take turns, those of which fewer requests wait first. Within each lane the order stays.
+pub(super) fn take_turns(requests: &mut VecDeque<Taken>) {
+    let mut waiting: HashMap<u64, usize> = HashMap::new();
+    let ranks: Vec<usize> = requests
+        .iter()
+        .map(|taken| {
+            let count = waiting.entry(taken.lane).or_default();
+            *count += 1;
+            (*count - 1) / TURN
+        })
+        .collect();
+    if waiting.len() > 1 {
+        let mut all: Vec<_> = ranks.into_iter().zip(requests.drain(..)).collect();
+        all.sort_by_key(|(turn, taken)| (*turn, waiting[&taken.lane], taken.lane)); // stable
+        requests.extend(all.into_iter().map(|(_, taken)| taken));
+    }
+}
+
 /// Puts what is not of `lane` first. Within each lane the order stays.
 pub(super) fn put_behind(lane: u64, requests: &mut VecDeque<Taken>) {
     requests.make_contiguous().sort_by_key(|taken| taken.lane == lane); // stable
@@ -120,9 +141,10 @@ impl Pipeline {
                 self.lanes.take(REQUESTS, BYTES, &mut raw);
                 self.carry.extend(raw.into_iter().map(Taken::decode));
             } else if !points::is_put_in(Point::UnfairShares) {
-                // None of its lanes has anything in the carry, which can be long: it comes first.
-                self.lanes.take_of_idle(&mut raw);
-                raw.into_iter().rev().for_each(|raw| self.carry.push_front(Taken::decode(raw)));
+                // The carry can be long, and be of one lane.
+                self.lanes.take_of_quiet(&mut raw);
+                self.carry.extend(raw.into_iter().map(Taken::decode));
+                take_turns(&mut self.carry);
             }
             let batch = self.next_group();
             if !batch.taken.is_empty() {
@@ -213,9 +235,8 @@ impl Pipeline {
 mod tests {
     use super::*;
 
-    #[test]
-    fn who_is_slow_comes_behind_and_each_lane_keeps_its_order() {
-        let taken = |(lane, ticket)| Taken {
+    fn taken((lane, ticket): (u64, u64)) -> Taken {
+        Taken {
             lane,
             ticket,
             uid: 0,
@@ -223,7 +244,27 @@ mod tests {
             rights: Arc::default(),
             request: Err(Reject::new(RejectCode::Malformed, "")),
             may_reshape: false,
-        };
+        }
+    }
+
+    #[test]
+    fn lanes_take_turns_and_each_keeps_its_order() {
+        let flood = (0..2 * TURN as u64).map(|ticket| (7, ticket));
+        let mut carry: VecDeque<Taken> = flood.chain([(9, 1), (8, 1), (9, 2)]).map(taken).collect();
+        take_turns(&mut carry);
+        let order: Vec<_> = carry.iter().map(|t| (t.lane, t.ticket)).collect();
+        let flood: Vec<_> = (0..2 * TURN as u64).map(|ticket| (7, ticket)).collect();
+        assert_eq!(order[..3], [(8, 1), (9, 1), (9, 2)]);
+        assert_eq!(order[3..], flood);
+        // What comes later does not wait for all that was there.
+        carry.extend([(8, 2), (8, 3)].map(taken));
+        take_turns(&mut carry);
+        let order: Vec<_> = carry.iter().take(6).map(|t| (t.lane, t.ticket)).collect();
+        assert_eq!(order, [(9, 1), (9, 2), (8, 1), (8, 2), (8, 3), (7, 0)]);
+    }
+
+    #[test]
+    fn who_is_slow_comes_behind_and_each_lane_keeps_its_order() {
         let mut carry: VecDeque<Taken> =
             [(7, 1), (7, 2), (8, 1), (7, 3), (9, 1), (8, 2)].map(taken).into();
         put_behind(7, &mut carry);

@@ -45,6 +45,7 @@ impl Pipeline {
             self.segments.publish(std::mem::take(&mut reserved), catalogue, group.newest);
         }
         points::pass(Point::Commit);
+        let begun = Instant::now();
         let durable = self.store.commit(&StoreGroup {
             first_revision: group.base + 1,
             last_revision: group.newest,
@@ -63,6 +64,7 @@ impl Pipeline {
             return Err(self.refuse(group, Refusal::store(&error)));
         }
         points::pass(Point::Committed);
+        self.commit_time = (7 * self.commit_time + begun.elapsed()) / 8;
         self.settle_working_copy();
         self.newest_revision = group.newest;
         self.next_birth = group.next_birth;

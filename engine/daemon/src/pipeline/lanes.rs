@@ -39,7 +39,7 @@ use crate::rights::Rights;
 const SHARE: usize = 8;
 /// Bytes that one lane may give before the next has its turn.
 const SHARE_BYTES: usize = 1 << 20;
-/// Requests that a lane may give of which nothing is under way.
+/// Requests that a lane may give of which little is under way.
 const FIRST_SHARE: usize = 64;
 /// Requests that are taken at once while several lanes are in use: what was taken has to be worked off.
 const SHARED: usize = 128;
@@ -294,10 +294,10 @@ impl Lanes {
         ended
     }
 
-    /// Takes a share of each lane of which nothing is under way: what it has need not wait for what
-    /// was taken of others.
-    pub(super) fn take_of_idle(&mut self, out: &mut impl Extend<Raw>) {
-        for lane in self.lanes.iter_mut().filter(|l| l.unanswered == 0) {
+    /// Takes a share of each lane of which little is under way: what it has need not wait for what was taken
+    /// of others.
+    pub(super) fn take_of_quiet(&mut self, out: &mut impl Extend<Raw>) {
+        for lane in self.lanes.iter_mut().filter(|l| l.unanswered < SHARE) {
             if lane.take(FIRST_SHARE, SHARE_BYTES, out).0 > 0 {
                 lane.consumer.release();
             }

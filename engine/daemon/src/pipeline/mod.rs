@@ -38,7 +38,7 @@ mod status;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use shmirror_shm::catalogue::Catalogue;
@@ -105,6 +105,8 @@ pub(crate) struct Pipeline {
     newest_revision: u64,
     next_birth: u64,
     last_at_us: i64,
+    /// How long commits have taken of late.
+    commit_time: Duration,
     last_work: Instant,
     /// Whether spinning can pay: another processor may bring work meanwhile.
     spins: bool,
@@ -155,6 +157,7 @@ impl Pipeline {
             newest_revision,
             next_birth,
             last_at_us: 0,
+            commit_time: Duration::ZERO,
             last_work: Instant::now(),
             spins: std::thread::available_parallelism().is_ok_and(|n| n.get() > 1),
             stopping: None,

@@ -14,7 +14,7 @@ use super::Setting;
 use super::hostile::{CONFIG, USER};
 use crate::actor::Actor;
 use crate::gauge::{percentile, wait_for};
-use crate::instance::{Instance, PATIENCE};
+use crate::instance::{Instance, Medium, PATIENCE};
 use crate::report::Row;
 use crate::role::ordinary::SCHEMA;
 
@@ -26,14 +26,11 @@ const ROUNDS: usize = 5;
 const UNFAIR: usize = 3;
 /// Longest put, in microseconds, whatever else the machine does.
 const SLOWEST: u64 = 20_000_000;
-/// What a put may take longer besides, where other work has the processors: a daemon that is busy has to share
-/// them, one that sleeps most of the time gets one at once.
-const CROWDED: u64 = 40_000;
 /// Processes that put.
 const PUTTERS: u64 = 4;
 
 fn start() -> Instance {
-    let i = Instance::start(CONFIG).expect("a daemon");
+    let i = Instance::start_on(CONFIG, Medium::Usual).expect("a daemon");
     let open = std::fs::Permissions::from_mode(0o711);
     std::fs::set_permissions(i.path(""), open).expect("its directory is ours");
     let producer = Producer::attach(&i.options()).expect("a daemon");
@@ -161,9 +158,6 @@ impl<'a> Puts<'a> {
         row: &mut Row,
         mut others: impl FnMut() -> Vec<Actor>,
     ) -> u64 {
-        let crowded = load() > std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        // Where other work has the processors, the rounds that it left alone count.
-        let (more, percent) = if crowded { (CROWDED, 25) } else { (0, 50) };
         let (mut with, mut without) = (Vec::new(), Vec::new());
         let (begun, patience) = (Instant::now(), (setting.time * 4).max(Duration::from_secs(30)));
         let (mut good, mut limit) = (false, 0);
@@ -174,8 +168,9 @@ impl<'a> Puts<'a> {
             }
             without.push(self.p99(setting));
             with.push(self.with(setting, row, &mut others));
-            limit = percentile(without.clone(), percent) * FACTOR / 100 + more;
-            good = percentile(with.clone(), percent) <= limit;
+            // The rounds that other work of the machine left alone count.
+            limit = percentile(without.clone(), 25) * FACTOR / 100;
+            good = percentile(with.clone(), 25) <= limit;
         }
         println!(
             "  p99 of puts in µs, with them: {with:?}, without: {without:?}; {limit} are allowed"
@@ -199,12 +194,6 @@ impl<'a> Puts<'a> {
         }
         row.checked.push(("puts compared", self.counted));
     }
-}
-
-/// How many processes want a processor, of late.
-fn load() -> f64 {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    load.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
 /// Whether nothing is left in lanes whose producers have gone.

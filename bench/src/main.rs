@@ -1,0 +1,90 @@
+//! shmirror beside its peers: the same rows, keys, sizes and process layout on every system, in one run.
+//!
+//! ```text
+//! main ─► row R1 … M1: sets its systems up, each with processes of its own (worker)
+//!           │ rounds: every system in turn, none twice before each was once (measure)
+//!           ▼
+//!         lines (report): min, median, spread, ratio to ours, what was to be reached
+//!           └─► results.json, and the chart that the README shows (chart)
+//! ```
+//! One process measures at a time; the others of a row wait for their order. Where two cores allow, who
+//! measures has one of its own, and daemons and servers have the other.
+
+mod context;
+mod instance;
+mod measure;
+mod report;
+mod row;
+mod system;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+use crate::report::Report;
+
+/// Measures shmirror beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Fewer and shorter rounds: under five minutes in all
+    #[arg(long)]
+    quick: bool,
+    /// Only these rows: R1, W2, …
+    #[arg(long)]
+    only: Vec<String>,
+    /// Where the results go, as JSON; the chart goes beside it
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// What a process of a row does; started by the run
+    #[command(hide = true)]
+    Part {
+        /// Its name
+        name: String,
+        /// What it is told, as JSON
+        told: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.part {
+        Some(Part::Part { name, told }) => worker::obey(name, told),
+        None => run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shmirror-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let context = Context::new(arguments.quick)?;
+    let wanted = |id: &str| {
+        arguments.only.is_empty() || arguments.only.iter().any(|o| id.eq_ignore_ascii_case(o))
+    };
+    let mut report = Report::begin(&context);
+    for row in row::ROWS.iter().filter(|row| wanted(row.id)) {
+        eprintln!("{} {} …", row.id, row.what);
+        for line in (row.run)(&context)? {
+            print!("{line}");
+            report.add(line);
+        }
+    }
+    if let Some(path) = &arguments.out {
+        report.write(path)?;
+    }
+    Ok(())
+}

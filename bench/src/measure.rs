@@ -1,0 +1,158 @@
+//! Rounds: every system in turn, none twice before each was once, so that what else the machine does meets all.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::context::Context;
+
+/// What a system took in a round, in the unit of its line; and what else was seen, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Round {
+    /// The value.
+    pub value: f64,
+    /// Other values: "p99", in the same unit, or "torn", in none.
+    pub beside: BTreeMap<String, f64>,
+}
+
+impl From<f64> for Round {
+    fn from(value: f64) -> Self {
+        Self { value, beside: BTreeMap::new() }
+    }
+}
+
+/// A system in a race.
+pub struct Runner<'a> {
+    /// Its name.
+    pub name: String,
+    /// Runs a round.
+    pub run: Box<dyn FnMut() -> Result<Round> + 'a>,
+}
+
+impl<'a> Runner<'a> {
+    /// A system, and how it runs a round.
+    pub fn new<R: Into<Round>>(name: &str, mut run: impl FnMut() -> Result<R> + 'a) -> Self {
+        Self { name: name.to_owned(), run: Box::new(move || Ok(run()?.into())) }
+    }
+}
+
+/// All that was measured of a system.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// A value for each round; none: it can't do this.
+    pub rounds: Vec<f64>,
+    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum.
+    pub beside: BTreeMap<String, f64>,
+    /// Why there is no value, or how it was measured.
+    pub note: Option<String>,
+}
+
+impl Measured {
+    /// A system that can't do this, and why.
+    pub fn cannot(name: &str, why: &str) -> Self {
+        let note = Some(why.to_owned());
+        Self { name: name.to_owned(), rounds: Vec::new(), beside: BTreeMap::new(), note }
+    }
+
+    /// The median of the rounds.
+    pub fn median(&self) -> Option<f64> {
+        median(&self.rounds)
+    }
+}
+
+/// The middle one.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        _ if sorted.is_empty() => None,
+        1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// The value below which this part of them is; `sorted`, and not empty.
+pub fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let at = (sorted.len() as f64 * part) as usize;
+    sorted[at.min(sorted.len() - 1)]
+}
+
+/// Has all systems run their rounds, in turns, after one round each that does not count.
+pub fn race(context: &Context, mut runners: Vec<Runner<'_>>) -> Result<Vec<Measured>> {
+    let mut all: Vec<(Vec<f64>, BTreeMap<String, Vec<f64>>)> = vec![Default::default(); runners.len()];
+    let count = runners.len();
+    for round in 0..=context.rounds() {
+        for turn in 0..count {
+            // Who was first in one round is last in the next.
+            let at = (turn + round) % count;
+            let runner = &mut runners[at];
+            let done = (runner.run)().with_context(|| runner.name.clone())?;
+            if round > 0 {
+                all[at].0.push(done.value);
+                for (name, value) in done.beside {
+                    all[at].1.entry(name).or_default().push(value);
+                }
+            }
+        }
+    }
+    let summed = |name: &str, values: &[f64]| match name {
+        "torn" | "lost" => values.iter().sum(),
+        _ => median(values).unwrap_or(f64::NAN),
+    };
+    let measured = runners.iter().zip(all).map(|(runner, (rounds, beside))| {
+        let beside = beside.iter().map(|(n, values)| (n.clone(), summed(n, values))).collect();
+        Measured { name: runner.name.clone(), rounds, beside, note: None }
+    });
+    Ok(measured.collect())
+}
+
+/// Nanoseconds that `operation` takes for one key after another, around and around, for about `time`.
+pub fn nanoseconds<K: Copy>(
+    keys: &[K],
+    time: Duration,
+    mut operation: impl FnMut(K) -> Result<u64>,
+) -> Result<f64> {
+    // Looks at the clock after so many that its own time does not matter.
+    const BATCH: usize = 256;
+    let (mut at, mut done, mut sum) = (0, 0_u64, 0_u64);
+    let begun = Instant::now();
+    loop {
+        for _ in 0..BATCH {
+            sum = sum.wrapping_add(operation(black_box(keys[at]))?);
+            at += 1;
+            if at == keys.len() {
+                at = 0;
+            }
+        }
+        done += BATCH as u64;
+        let took = begun.elapsed();
+        if took >= time {
+            black_box(sum);
+            return Ok(took.as_nanos() as f64 / done as f64);
+        }
+    }
+}
+
+/// Numbers that look random (splitmix64, Steele, Lea and Flood 2014).
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    /// The next one.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// One below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}

@@ -1,0 +1,247 @@
+//! What was measured, as a table for people and as JSON.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value as Json, json};
+
+use crate::context::{Context, field};
+use crate::measure::Measured;
+
+/// The name of this system in all lines.
+pub const OURS: &str = "shmirror";
+
+/// What is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Times and sizes.
+    Lower,
+    /// Rates.
+    Higher,
+}
+
+/// What a line must reach.
+#[derive(Clone, Debug)]
+pub enum Demand {
+    /// Ours is better than this system by at least this factor.
+    Beats(&'static str, f64),
+    /// Ours is worse than this system by at most this factor.
+    Near(&'static str, f64),
+    /// Ours is at most this.
+    AtMost(f64),
+    /// Ours is at least this.
+    AtLeast(f64),
+    /// Something else of ours, by name, is exactly this.
+    Exactly(&'static str, f64),
+}
+
+/// A line of the table: one thing that was measured on every system.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The row: R1.
+    pub id: &'static str,
+    /// What was measured.
+    pub what: String,
+    /// The unit of all values.
+    pub unit: &'static str,
+    /// What is better.
+    pub better: Better,
+    /// What was measured of each, ours first.
+    pub systems: Vec<Measured>,
+    /// What must be reached.
+    pub demands: Vec<Demand>,
+}
+
+impl Line {
+    fn median(&self, name: &str) -> Option<f64> {
+        self.systems.iter().find(|s| s.name == name)?.median()
+    }
+
+    /// How many times better ours is than this system.
+    fn ratio(&self, name: &str) -> Option<f64> {
+        let (ours, other) = (self.median(OURS)?, self.median(name)?);
+        Some(match self.better {
+            Better::Lower => other / ours,
+            Better::Higher => ours / other,
+        })
+    }
+
+    /// A demand in words, and whether it is met; `None`: it could not be measured here.
+    fn verdict(&self, demand: &Demand) -> (String, Option<bool>) {
+        let unit = self.unit;
+        match demand {
+            Demand::Beats(name, factor) => {
+                let words = format!("≥ {} × {name}", short(*factor));
+                (words, self.ratio(name).map(|ratio| ratio >= *factor))
+            }
+            Demand::Near(name, factor) => {
+                let words = format!("≤ {} × {name}", short(*factor));
+                (words, self.ratio(name).map(|ratio| ratio * factor >= 1.0))
+            }
+            Demand::AtMost(most) => {
+                (format!("≤ {} {unit}", short(*most)), self.median(OURS).map(|ours| ours <= *most))
+            }
+            Demand::AtLeast(least) => {
+                (format!("≥ {} {unit}", short(*least)), self.median(OURS).map(|ours| ours >= *least))
+            }
+            Demand::Exactly(what, value) => {
+                let ours = self.systems.iter().find(|s| s.name == OURS);
+                let found = ours.and_then(|s| s.beside.get(what)).copied();
+                (format!("{what} = {}", short(*value)), found.map(|found| found == *value))
+            }
+        }
+    }
+}
+
+/// A number of three or so digits that count.
+pub fn short(value: f64) -> String {
+    match value {
+        v if v.abs() >= 1000.0 => {
+            let digits = format!("{:.0}", v.abs());
+            let groups: Vec<&str> = digits
+                .as_bytes()
+                .rchunks(3)
+                .rev()
+                .map(|group| std::str::from_utf8(group).unwrap_or_default())
+                .collect();
+            format!("{}{}", if v < 0.0 { "-" } else { "" }, groups.join(","))
+        }
+        v if v == v.trunc() => format!("{v}"),
+        v if v.abs() >= 100.0 => format!("{v:.0}"),
+        v if v.abs() >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n{}  {}, {}", self.id, self.what, self.unit)?;
+        let wide = self.systems.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).max(8);
+        writeln!(f, "    {:wide$} {:>11} {:>11} {:>9} {:>9}", "", "min", "median", "spread", "ours is")?;
+        for system in &self.systems {
+            let note = system.note.as_deref().map(|n| format!("  {n}")).unwrap_or_default();
+            let Some(median) = system.median() else {
+                writeln!(f, "    {:wide$} {:>11} {:>11} {:>9} {:>9}{note}", system.name, "—", "—", "—", "—")?;
+                continue;
+            };
+            let (least, most) = extremes(&system.rounds);
+            let spread = format!("{:.0} %", 100.0 * (most - least) / median);
+            let ratio = match self.ratio(&system.name) {
+                Some(ratio) if system.name != OURS => format!("{} ×", short(ratio)),
+                _ => String::new(),
+            };
+            let mut beside: Vec<String> =
+                system.beside.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
+            beside.extend(system.note.clone());
+            let beside = if beside.is_empty() { String::new() } else { format!("  {}", beside.join(", ")) };
+            writeln!(
+                f,
+                "    {:wide$} {:>11} {:>11} {spread:>9} {ratio:>9}{beside}",
+                system.name,
+                short(least),
+                short(median),
+            )?;
+        }
+        for demand in &self.demands {
+            let (words, met) = self.verdict(demand);
+            let met = match met {
+                Some(true) => "reached",
+                Some(false) => "NOT REACHED",
+                None => "not measured here",
+            };
+            writeln!(f, "    {words}: {met}")?;
+        }
+        Ok(())
+    }
+}
+
+fn extremes(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| (least.min(*v), most.max(*v)))
+}
+
+/// The lines of a run, and the machine it was on.
+pub struct Report {
+    machine: Json,
+    lines: Vec<Line>,
+}
+
+impl Report {
+    /// None yet; says what machine this is.
+    pub fn begin(context: &Context) -> Self {
+        let system = rustix::system::uname();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let processor = field("/proc/cpuinfo", "model name").unwrap_or_default();
+        let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
+        let release = system.release().to_string_lossy().into_owned();
+        println!("{processor}, {cores} cores, {memory} of memory, Linux {release}");
+        let how = format!(
+            "{} rounds of about {} ms each, all systems in turns",
+            context.rounds(),
+            context.round().as_millis()
+        );
+        println!("{how}");
+        let machine = json!({
+            "processor": processor,
+            "cores": cores,
+            "memory": memory,
+            "system": format!("Linux {release}"),
+            "how": how,
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        Self { machine, lines: Vec::new() }
+    }
+
+    /// Adds a line.
+    pub fn add(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// Everything, as JSON, into a file.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let lines: Vec<Json> = self.lines.iter().map(as_json).collect();
+        let whole = json!({"machine": self.machine, "lines": lines});
+        let text = serde_json::to_string_pretty(&whole)?;
+        std::fs::write(path, text + "\n").with_context(|| path.display().to_string())
+    }
+}
+
+fn as_json(line: &Line) -> Json {
+    let systems: Vec<Json> = line
+        .systems
+        .iter()
+        .map(|system| {
+            let (least, most) = extremes(&system.rounds);
+            json!({
+                "system": system.name,
+                "rounds": system.rounds,
+                "min": system.median().map(|_| least),
+                "median": system.median(),
+                "max": system.median().map(|_| most),
+                "ratio_to_ours": line.ratio(&system.name),
+                "beside": system.beside,
+                "note": system.note,
+            })
+        })
+        .collect();
+    let demands: Vec<Json> = line
+        .demands
+        .iter()
+        .map(|demand| {
+            let (words, met) = line.verdict(demand);
+            json!({"demand": words, "reached": met})
+        })
+        .collect();
+    let better = match line.better {
+        Better::Lower => "lower",
+        Better::Higher => "higher",
+    };
+    json!({
+        "row": line.id,
+        "what": line.what,
+        "unit": line.unit,
+        "better": better,
+        "systems": systems,
+        "demands": demands,
+    })
+}

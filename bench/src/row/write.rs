@@ -1,0 +1,349 @@
+//! W1 and W2: durable writes, many rows at once and one after another.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value as Json, json};
+use shmirror::{Producer, Ticket};
+use shmirror_shm::request::{Action, Change, OnConflict};
+use shmirror_shm::value::Value;
+
+use crate::context::{Context, directory};
+use crate::instance::{Instance, options};
+use crate::measure::{Measured, Numbers, Round, Runner, quantile, race};
+use crate::report::{Better, Demand, Line, OURS};
+use crate::system::{KeyKind, Shape, lmdb, ours, redis, sqlite, text};
+use crate::worker::{self, Make, Part, Worker};
+
+/// What processes of these rows do.
+pub const PARTS: &[(&str, Make)] = &[("write", write)];
+
+/// Rows of the table that is written.
+const ROWS: u64 = 10_000;
+/// Transactions that a producer has under way at most, where it need not wait for each.
+const UNDER_WAY: usize = 16;
+const COLUMNS: [&str; 8] = ["id", "a", "b", "c", "d", "e", "f", "g"];
+
+/// Makes one durable transaction: these rows, each with these words.
+trait Writer {
+    fn commit(&mut self, rows: &[[u64; 8]]) -> Result<()>;
+
+    /// Waits until all is durable.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes, as told: to which `system`, at what `place`.
+fn write(told: &Json) -> Result<Box<dyn Part>> {
+    let (system, place) = (text(told, "system")?, Path::new(text(told, "place")?));
+    let mut numbers = Numbers(told["seed"].as_u64().unwrap_or(1));
+    let all = told["rows"].as_u64().unwrap_or(ROWS);
+    let mut writer: Box<dyn Writer> = match system {
+        "shmirror" => Box::new(Ours::new(place, 1)?),
+        "shmirror-tickets" => Box::new(Ours::new(place, UNDER_WAY)?),
+        "sqlite" => Box::new(Sqlite::new(place)?),
+        "lmdb" => Box::new(Lmdb::new(place)?),
+        "redis" => Box::new(Redis(redis::connect(place)?)),
+        other => bail!("no system {other}"),
+    };
+    Ok(Box::new(move |order: &Json| {
+        if order["stop"] == true {
+            return Ok(json!({}));
+        }
+        let size = order["rows"].as_u64().context("no rows")?;
+        // Without a time until the next order comes.
+        let time = order["seconds"].as_f64().map(Duration::from_secs_f64);
+        let idle = order["idle"].as_f64().map(Duration::from_secs_f64);
+        let (mut times, mut rows) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
+        while time.map_or_else(|| Ok(!worker::is_told()?), |time| anyhow::Ok(begun.elapsed() < time))? {
+            let from = numbers.below(all);
+            rows.clear();
+            rows.extend((0..size).map(|i| {
+                // Values that really change, all of them.
+                let mut words = [0; 8].map(|_: u64| numbers.next() >> 1);
+                words[0] = (from + i) % all;
+                words
+            }));
+            if let Some(idle) = idle {
+                std::thread::sleep(idle);
+            }
+            let start = Instant::now();
+            writer.commit(&rows)?;
+            times.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+        writer.settle()?;
+        let per_second = (times.len() as u64 * size) as f64 / begun.elapsed().as_secs_f64();
+        times.sort_by(f64::total_cmp);
+        Ok(json!({
+            "rows/s": per_second,
+            "p50": quantile(&times, 0.5),
+            "p99": quantile(&times, 0.99),
+            "p99.9": quantile(&times, 0.999),
+        }))
+    }))
+}
+
+struct Ours {
+    producer: Producer,
+    most: usize,
+    under_way: VecDeque<Ticket>,
+}
+
+impl Ours {
+    fn new(place: &Path, most: usize) -> Result<Self> {
+        let producer = Producer::attach(&options(place))?;
+        Ok(Self { producer, most, under_way: VecDeque::new() })
+    }
+}
+
+impl Writer for Ours {
+    fn commit(&mut self, rows: &[[u64; 8]]) -> Result<()> {
+        let integers = |row: &[u64; 8]| row.map(|word| Value::Integer(word as i64)).to_vec();
+        let action = Action::Insert {
+            columns: COLUMNS.map(str::to_owned).to_vec(),
+            rows: rows.iter().map(integers).collect(),
+            on_conflict: OnConflict::Update,
+            if_revision: None,
+        };
+        let change = Change { table: ours::TABLE.into(), action };
+        self.under_way.push_back(self.producer.submit(vec![change])?);
+        while self.under_way.len() >= self.most {
+            self.under_way.pop_front().context("there is one")?.wait()?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.under_way.drain(..).try_for_each(|ticket| ticket.wait().map(|_| ()))?;
+        Ok(())
+    }
+}
+
+struct Sqlite {
+    connection: &'static rusqlite::Connection,
+    update: rusqlite::Statement<'static>,
+    begin: rusqlite::Statement<'static>,
+    commit: rusqlite::Statement<'static>,
+}
+
+impl Sqlite {
+    fn new(place: &Path) -> Result<Self> {
+        // It lives as long as the process: the statements borrow it.
+        let connection: &'static rusqlite::Connection = Box::leak(Box::new(sqlite::open(place)?));
+        let update = "UPDATE bench SET a = ?2, b = ?3, c = ?4, d = ?5, e = ?6, f = ?7, g = ?8 WHERE id = ?1";
+        Ok(Self {
+            connection,
+            update: connection.prepare(update)?,
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+        })
+    }
+}
+
+impl Writer for Sqlite {
+    fn commit(&mut self, rows: &[[u64; 8]]) -> Result<()> {
+        self.begin.execute([])?;
+        for row in rows {
+            let changed = self.update.execute(row.map(|word| word as i64))?;
+            anyhow::ensure!(changed == 1, "row {} is not there", row[0]);
+        }
+        self.commit.execute([])?;
+        debug_assert!(self.connection.is_autocommit());
+        Ok(())
+    }
+}
+
+struct Lmdb {
+    env: heed::Env<heed::WithoutTls>,
+    table: lmdb::Table,
+}
+
+impl Lmdb {
+    fn new(place: &Path) -> Result<Self> {
+        let env = lmdb::open(place)?;
+        let table = lmdb::table(&env, KeyKind::Integer)?;
+        Ok(Self { env, table })
+    }
+}
+
+fn bytes(row: &[u64; 8]) -> Vec<u8> {
+    row.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+impl Writer for Lmdb {
+    fn commit(&mut self, rows: &[[u64; 8]]) -> Result<()> {
+        let mut transaction = self.env.write_txn()?;
+        for row in rows {
+            self.table.put(&mut transaction, &row[0].to_ne_bytes(), &bytes(row))?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+struct Redis(::redis::Connection);
+
+impl Writer for Redis {
+    fn commit(&mut self, rows: &[[u64; 8]]) -> Result<()> {
+        let mut all = ::redis::pipe();
+        all.atomic();
+        for row in rows {
+            all.cmd("SET").arg(row[0]).arg(bytes(row)).ignore();
+        }
+        Ok(all.query::<()>(&mut self.0)?)
+    }
+}
+
+/// All systems, each with its rows, and where it is.
+struct Servers {
+    instance: Instance,
+    sqlite: tempfile::TempDir,
+    lmdb: tempfile::TempDir,
+    redis: Option<redis::Server>,
+}
+
+impl Servers {
+    fn start(context: &Context) -> Result<Self> {
+        let shape = Shape::numbers(ROWS);
+        let this = Self {
+            instance: Instance::start(context)?,
+            sqlite: directory()?,
+            lmdb: directory()?,
+            redis: redis::Server::start(context, true)?,
+        };
+        ours::fill(&this.instance.producer()?, &shape)?;
+        sqlite::fill(this.sqlite.path(), &shape)?;
+        lmdb::fill(this.lmdb.path(), &shape)?;
+        if let Some(server) = &this.redis {
+            redis::fill(&server.socket(), &shape)?;
+        }
+        Ok(this)
+    }
+
+    fn workers(&self, system: &str, count: u64, core: Option<usize>) -> Result<Vec<Worker>> {
+        let place = match system {
+            "sqlite" => self.sqlite.path().to_owned(),
+            "lmdb" => self.lmdb.path().to_owned(),
+            "redis" => self.redis.as_ref().context("no Redis")?.socket(),
+            _ => self.instance.socket(),
+        };
+        let start = |seed: u64| {
+            let told = json!({"system": system, "place": place, "seed": seed});
+            Worker::start("write", &told, core)
+        };
+        (1..=count).map(start).collect()
+    }
+}
+
+const SYSTEMS: [(&str, &str); 5] = [
+    (OURS, "shmirror-tickets"),
+    ("shmirror, each waited for", "shmirror"),
+    ("SQLite, unencrypted", "sqlite"),
+    ("LMDB", "lmdb"),
+    ("Redis, AOF always", "redis"),
+];
+
+fn systems(servers: &Servers) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let with_redis = servers.redis.is_some();
+    SYSTEMS.into_iter().filter(move |(_, system)| with_redis || *system != "redis")
+}
+
+fn add_absent(servers: &Servers, measured: &mut Vec<Measured>) {
+    if servers.redis.is_none() {
+        measured.push(Measured::cannot("Redis, AOF always", redis::WITHOUT));
+    }
+}
+
+/// A process that writes to a table of so many rows.
+pub fn worker(system: &str, place: &Path, rows: u64, core: Option<usize>) -> Result<Worker> {
+    Worker::start("write", &json!({"system": system, "place": place, "rows": rows}), core)
+}
+
+/// W1: rows per second, durable.
+pub fn many(context: &Context) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for count in [1, 2, 4] {
+        for rows in [1_u64, 16, 256, 4096] {
+            // Afresh for each: what one leaves behind is not another's to clear away.
+            let servers = Servers::start(context)?;
+            // The order goes to all, then all are heard.
+            let seconds = context.round().as_secs_f64().max(if rows > 256 { 0.3 } else { 0.1 });
+            let order = json!({"rows": rows, "seconds": seconds});
+            let mut runners = Vec::new();
+            for (name, system) in systems(&servers) {
+                let mut workers = servers.workers(system, count, None)?;
+                let order = order.clone();
+                runners.push(Runner::new(name, move || {
+                    workers.iter_mut().try_for_each(|worker| worker.tell(&order))?;
+                    let mut all = 0.0;
+                    for worker in &mut workers {
+                        all += worker.hear()?["rows/s"].as_f64().context("no rows/s")?;
+                    }
+                    Ok(all)
+                }));
+            }
+            let mut measured = race(context, runners)?;
+            add_absent(&servers, &mut measured);
+            let mut demands = Vec::new();
+            if count == 1 && rows >= 256 {
+                demands.push(Demand::Beats("SQLite, unencrypted", 2.0));
+            }
+            if count == 4 {
+                demands.push(Demand::Beats("SQLite, unencrypted", 4.0));
+            }
+            let plural = if rows == 1 { "row" } else { "rows" };
+            let processes = if count == 1 { "process" } else { "processes" };
+            lines.push(Line {
+                id: "W1",
+                what: format!("durable updates of 64 B rows, {count} {processes}, transactions of {rows} {plural}"),
+                unit: "rows/s",
+                better: Better::Higher,
+                systems: measured,
+                demands,
+            });
+        }
+    }
+    Ok(lines)
+}
+
+/// W2: how long one durable put takes.
+pub fn one(context: &Context) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for idle in [None, Some(0.01)] {
+        let servers = Servers::start(context)?;
+        let seconds = context.round().as_secs_f64() * if idle.is_some() { 4.0 } else { 2.0 };
+        let order = json!({"rows": 1, "seconds": seconds, "idle": idle});
+        let mut runners = Vec::new();
+        for (name, system) in systems(&servers).filter(|(_, system)| *system != "shmirror-tickets") {
+            let name = if system == "shmirror" { OURS } else { name };
+            let mut worker = servers.workers(system, 1, context.measuring())?.remove(0);
+            let order = order.clone();
+            runners.push(Runner::new(name, move || {
+                let answer = worker.ask(&order)?;
+                let of = |what: &str| answer[what].as_f64().context("no time");
+                let beside = [("p99".to_owned(), of("p99")?), ("p99.9".to_owned(), of("p99.9")?)];
+                Ok(Round { value: of("p50")?, beside: beside.into() })
+            }));
+        }
+        let mut measured = race(context, runners)?;
+        add_absent(&servers, &mut measured);
+        lines.push(Line {
+            id: "W2",
+            what: match idle {
+                None => "one durable put of a 64 B row, back to back, p50".into(),
+                Some(_) => "one durable put of a 64 B row, after 10 ms of idleness, p50".into(),
+            },
+            unit: "µs",
+            better: Better::Lower,
+            systems: measured,
+            demands: match idle {
+                None => vec![Demand::Near("SQLite, unencrypted", 1.25)],
+                Some(_) => Vec::new(),
+            },
+        });
+    }
+    Ok(lines)
+}
