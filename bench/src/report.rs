@@ -87,7 +87,7 @@ impl Line {
             }
             Demand::Exactly(what, value) => {
                 let ours = self.systems.iter().find(|s| s.name == OURS);
-                let found = ours.and_then(|s| s.beside.get(what)).copied();
+                let found = ours.and_then(|s| s.beside.get(*what)).copied();
                 (format!("{what} = {}", short(*value)), found.map(|found| found == *value))
             }
         }

@@ -74,12 +74,11 @@ where
     Ok(Handles { handles, _board: board, _node: node })
 }
 
-/// Reads entries of `WORDS` words by their handles, each into the same buffer.
+/// Reads entries of `WORDS` words by their handles.
 pub fn reader<const WORDS: usize>(name: &str, rows: u64) -> Result<impl FnMut(u64) -> Result<u64> + use<WORDS>> {
     let all = handles::<[u64; WORDS]>(name, rows)?;
-    let mut row = [0; WORDS];
     Ok(move |key: u64| {
-        row = *all.handles.get(key as usize).context("no entry")?.get();
+        let row = *all.handles.get(key as usize).context("no entry")?.get();
         Ok(std::hint::black_box(&row)[1])
     })
 }

@@ -22,6 +22,7 @@ pub fn open(directory: &Path) -> Result<Env<WithoutTls>> {
 
 /// Its table, which is made where it is not there.
 pub fn table(env: &Env<WithoutTls>, key: KeyKind) -> Result<Table> {
+    #[expect(deprecated, reason = "the comparator would make another type of each kind of key")]
     let flags = match key {
         KeyKind::Integer => DatabaseFlags::INTEGER_KEY,
         _ => DatabaseFlags::empty(),

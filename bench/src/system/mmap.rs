@@ -25,14 +25,13 @@ pub fn fill(directory: &Path, shape: &Shape) -> Result<()> {
     Ok(())
 }
 
-/// Reads rows, each into the same buffer; each read finds the newest version, as a keyed read of ours does.
+/// Reads rows; each read finds the newest version, as a keyed read of ours does.
 pub fn reader(directory: &Path) -> Result<impl FnMut(u64) -> Result<u64> + use<>> {
     let mut synchronizer = Synchronizer::new(directory.join("bench").as_os_str());
-    let mut row = [0_u64; 8];
     Ok(move |key: u64| {
         // SAFETY: the file is the one that `fill` wrote with this type, and the result is dropped at once.
         let table = unsafe { synchronizer.read::<Rows>(false) }.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        row = *table.get(&key).context("no row")?;
+        let row = *table.get(&key).context("no row")?;
         Ok(std::hint::black_box(&row)[1])
     })
 }
@@ -40,13 +39,12 @@ pub fn reader(directory: &Path) -> Result<impl FnMut(u64) -> Result<u64> + use<>
 /// Reads all rows of one version, and adds up their second words.
 pub fn scanner(directory: &Path) -> Result<impl FnMut() -> Result<(u64, u64)> + use<>> {
     let mut synchronizer = Synchronizer::new(directory.join("bench").as_os_str());
-    let mut row = [0_u64; 8];
     Ok(move || {
         // SAFETY: as in `reader`.
         let table = unsafe { synchronizer.read::<Rows>(false) }.map_err(|e| anyhow::anyhow!("{e:?}"))?;
         let mut sum = 0_u64;
         for (_, found) in table.iter() {
-            row = *found;
+            let row = *found;
             sum = sum.wrapping_add(std::hint::black_box(&row)[1]);
         }
         Ok((table.len() as u64, sum))
