@@ -55,7 +55,8 @@ impl Context {
 
 /// A directory on a disk: what is said of durable writes is to be true of them.
 pub fn directory() -> Result<tempfile::TempDir> {
-    let place = std::env::var_os("SHMIRROR_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let place =
+        std::env::var_os("SHMIRROR_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     tempfile::Builder::new()
         .prefix("shmirror-bench-")
         .tempdir_in(&place)

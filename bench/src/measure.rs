@@ -84,7 +84,8 @@ pub fn quantile(sorted: &[f64], part: f64) -> f64 {
 
 /// Has all systems run their rounds, in turns, after one round each that does not count.
 pub fn race(context: &Context, mut runners: Vec<Runner<'_>>) -> Result<Vec<Measured>> {
-    let mut all: Vec<(Vec<f64>, BTreeMap<String, Vec<f64>>)> = vec![Default::default(); runners.len()];
+    let mut all: Vec<(Vec<f64>, BTreeMap<String, Vec<f64>>)> =
+        vec![Default::default(); runners.len()];
     let count = runners.len();
     for round in 0..=context.rounds() {
         for turn in 0..count {

@@ -82,9 +82,10 @@ impl Line {
             Demand::AtMost(most) => {
                 (format!("≤ {} {unit}", short(*most)), self.median(OURS).map(|ours| ours <= *most))
             }
-            Demand::AtLeast(least) => {
-                (format!("≥ {} {unit}", short(*least)), self.median(OURS).map(|ours| ours >= *least))
-            }
+            Demand::AtLeast(least) => (
+                format!("≥ {} {unit}", short(*least)),
+                self.median(OURS).map(|ours| ours >= *least),
+            ),
             Demand::Exactly(what, value) => {
                 let ours = self.systems.iter().find(|s| s.name == OURS);
                 let found = ours.and_then(|s| s.beside.get(*what)).copied();
@@ -118,11 +119,19 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{}  {}, {}", self.id, self.what, self.unit)?;
         let wide = self.systems.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).max(8);
-        writeln!(f, "    {:wide$} {:>11} {:>11} {:>9} {:>9}", "", "min", "median", "spread", "ours is")?;
+        writeln!(
+            f,
+            "    {:wide$} {:>11} {:>11} {:>9} {:>9}",
+            "", "min", "median", "spread", "ours is"
+        )?;
         for system in &self.systems {
             let note = system.note.as_deref().map(|n| format!("  {n}")).unwrap_or_default();
             let Some(median) = system.median() else {
-                writeln!(f, "    {:wide$} {:>11} {:>11} {:>9} {:>9}{note}", system.name, "—", "—", "—", "—")?;
+                writeln!(
+                    f,
+                    "    {:wide$} {:>11} {:>11} {:>9} {:>9}{note}",
+                    system.name, "—", "—", "—", "—"
+                )?;
                 continue;
             };
             let (least, most) = extremes(&system.rounds);
@@ -131,10 +140,14 @@ impl fmt::Display for Line {
                 Some(ratio) if system.name != OURS => format!("{} ×", short(ratio)),
                 _ => String::new(),
             };
-            let mut beside: Vec<String> =
-                system.beside.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
+            let mut beside: Vec<String> = system
+                .beside
+                .iter()
+                .map(|(name, value)| format!("{name} {}", short(*value)))
+                .collect();
             beside.extend(system.note.clone());
-            let beside = if beside.is_empty() { String::new() } else { format!("  {}", beside.join(", ")) };
+            let beside =
+                if beside.is_empty() { String::new() } else { format!("  {}", beside.join(", ")) };
             writeln!(
                 f,
                 "    {:wide$} {:>11} {:>11} {spread:>9} {ratio:>9}{beside}",
@@ -157,7 +170,9 @@ impl fmt::Display for Line {
 }
 
 fn extremes(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| (least.min(*v), most.max(*v)))
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| (least.min(*v), most.max(*v)))
 }
 
 /// The lines of a run, and the machine it was on.

@@ -135,7 +135,8 @@ pub fn obey(name: &str, whole: &str) -> Result<()> {
 fn play(name: &str, whole: &str) -> Result<()> {
     let whole: Json = serde_json::from_str(whole)?;
     context::pin(whole["core"].as_u64().and_then(|core| usize::try_from(core).ok()))?;
-    let (_, make) = row::parts().find(|(n, _)| *n == name).with_context(|| format!("no part {name}"))?;
+    let (_, make) =
+        row::parts().find(|(n, _)| *n == name).with_context(|| format!("no part {name}"))?;
     let mut part = make(&whole["told"])?;
     println!("{}", json!({"ready": true}));
     for line in std::io::stdin().lock().lines() {

@@ -114,11 +114,16 @@ fn line(context: &Context, id: &'static str, shape: &Shape, what: String) -> Res
         systems.push(Measured::cannot("Redis", redis::WITHOUT));
     }
     if board.is_none() {
-        let why = if has_integers { "makes a board of so many entries too slowly" } else { "has no such keys" };
+        let why = if has_integers {
+            "makes a board of so many entries too slowly"
+        } else {
+            "has no such keys"
+        };
         systems.push(Measured::cannot(ICEORYX, why));
     }
     if !is_numbers {
-        systems.push(Measured::cannot("mmap-sync", "one value of one type: measured with 64 B rows"));
+        systems
+            .push(Measured::cannot("mmap-sync", "one value of one type: measured with 64 B rows"));
     }
     Ok(Line { id, what, unit: "ns", better: Better::Lower, systems, demands: Vec::new() })
 }
@@ -161,7 +166,10 @@ pub fn others(context: &Context) -> Result<Vec<Line>> {
         (Shape { rows: large, bytes: 16384, key: integer }, "rows of 16 KiB"),
         (Shape::numbers(many), "64 B rows"),
         (Shape { key: KeyKind::Text, ..Shape::numbers(10_000) }, "64 B rows, text keys of 14 B"),
-        (Shape { key: KeyKind::Composite, ..Shape::numbers(10_000) }, "64 B rows, keys of a text and a number"),
+        (
+            Shape { key: KeyKind::Composite, ..Shape::numbers(10_000) },
+            "64 B rows, keys of a text and a number",
+        ),
     ];
     let mut lines = Vec::new();
     for (shape, what) in shapes {

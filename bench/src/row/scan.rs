@@ -53,7 +53,8 @@ fn scanning(shape: Shape, mut scan: impl FnMut() -> Result<(u64, u64)> + 'static
 
 /// All rows, idle and beside a writer that never pauses.
 pub fn whole(context: &Context) -> Result<Vec<Line>> {
-    let sizes: &[u64] = if context.quick { &[10_000, 100_000] } else { &[1_000, 10_000, 100_000, 1_000_000] };
+    let sizes: &[u64] =
+        if context.quick { &[10_000, 100_000] } else { &[1_000, 10_000, 100_000, 1_000_000] };
     let mut lines = Vec::new();
     for rows in sizes {
         let shape = Shape::numbers(*rows);

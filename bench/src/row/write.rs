@@ -24,6 +24,8 @@ pub const PARTS: &[(&str, Make)] = &[("write", write)];
 const ROWS: u64 = 10_000;
 /// Transactions that a producer has under way at most, where it need not wait for each.
 const UNDER_WAY: usize = 16;
+/// From one scattered row to the next: a prime that does not divide the number of rows.
+const SCATTER: u64 = 7_919;
 const COLUMNS: [&str; 8] = ["id", "a", "b", "c", "d", "e", "f", "g"];
 
 /// Makes one durable transaction: these rows, each with these words.
@@ -54,18 +56,22 @@ fn write(told: &Json) -> Result<Box<dyn Part>> {
             return Ok(json!({}));
         }
         let size = order["rows"].as_u64().context("no rows")?;
+        // Rows one after another, or all over the table, each once.
+        let stride = if order["scattered"] == true { SCATTER } else { 1 };
         // Without a time until the next order comes.
         let time = order["seconds"].as_f64().map(Duration::from_secs_f64);
         let idle = order["idle"].as_f64().map(Duration::from_secs_f64);
         let (mut times, mut rows) = (Vec::new(), Vec::new());
         let begun = Instant::now();
-        while time.map_or_else(|| Ok(!worker::is_told()?), |time| anyhow::Ok(begun.elapsed() < time))? {
+        while time
+            .map_or_else(|| Ok(!worker::is_told()?), |time| anyhow::Ok(begun.elapsed() < time))?
+        {
             let from = numbers.below(all);
             rows.clear();
             rows.extend((0..size).map(|i| {
                 // Values that really change, all of them.
                 let mut words = [0; 8].map(|_: u64| numbers.next() >> 1);
-                words[0] = (from + i) % all;
+                words[0] = (from + i * stride) % all;
                 words
             }));
             if let Some(idle) = idle {
@@ -134,7 +140,8 @@ impl Sqlite {
     fn new(place: &Path) -> Result<Self> {
         // It lives as long as the process: the statements borrow it.
         let connection: &'static rusqlite::Connection = Box::leak(Box::new(sqlite::open(place)?));
-        let update = "UPDATE bench SET a = ?2, b = ?3, c = ?4, d = ?5, e = ?6, f = ?7, g = ?8 WHERE id = ?1";
+        let update =
+            "UPDATE bench SET a = ?2, b = ?3, c = ?4, d = ?5, e = ?6, f = ?7, g = ?8 WHERE id = ?1";
         Ok(Self {
             connection,
             update: connection.prepare(update)?,
@@ -267,46 +274,56 @@ pub fn many(context: &Context) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for count in [1, 2, 4] {
         for rows in [1_u64, 16, 256, 4096] {
-            // Afresh for each: what one leaves behind is not another's to clear away.
-            let servers = Servers::start(context)?;
-            // The order goes to all, then all are heard.
-            let seconds = context.round().as_secs_f64().max(if rows > 256 { 0.3 } else { 0.1 });
-            let order = json!({"rows": rows, "seconds": seconds});
-            let mut runners = Vec::new();
-            for (name, system) in systems(&servers) {
-                let mut workers = servers.workers(system, count, None)?;
-                let order = order.clone();
-                runners.push(Runner::new(name, move || {
-                    workers.iter_mut().try_for_each(|worker| worker.tell(&order))?;
-                    let mut all = 0.0;
-                    for worker in &mut workers {
-                        all += worker.hear()?["rows/s"].as_f64().context("no rows/s")?;
-                    }
-                    Ok(all)
-                }));
+            let orders: &[bool] = if rows == 1 { &[true] } else { &[true, false] };
+            for scattered in orders {
+                lines.push(many_of(context, count, rows, *scattered)?);
             }
-            let mut measured = race(context, runners)?;
-            add_absent(&servers, &mut measured);
-            let mut demands = Vec::new();
-            if count == 1 && rows >= 256 {
-                demands.push(Demand::Beats("SQLite, unencrypted", 2.0));
-            }
-            if count == 4 {
-                demands.push(Demand::Beats("SQLite, unencrypted", 4.0));
-            }
-            let plural = if rows == 1 { "row" } else { "rows" };
-            let processes = if count == 1 { "process" } else { "processes" };
-            lines.push(Line {
-                id: "W1",
-                what: format!("durable updates of 64 B rows, {count} {processes}, transactions of {rows} {plural}"),
-                unit: "rows/s",
-                better: Better::Higher,
-                systems: measured,
-                demands,
-            });
         }
     }
     Ok(lines)
+}
+
+fn many_of(context: &Context, count: u64, rows: u64, scattered: bool) -> Result<Line> {
+    // Afresh for each: what one leaves behind is not another's to clear away.
+    let servers = Servers::start(context)?;
+    let seconds = context.round().as_secs_f64().max(if rows > 256 { 0.3 } else { 0.1 });
+    let order = json!({"rows": rows, "seconds": seconds, "scattered": scattered});
+    let mut runners = Vec::new();
+    for (name, system) in systems(&servers) {
+        let mut workers = servers.workers(system, count, None)?;
+        let order = order.clone();
+        runners.push(Runner::new(name, move || {
+            // The order goes to all, then all are heard.
+            workers.iter_mut().try_for_each(|worker| worker.tell(&order))?;
+            let mut all = 0.0;
+            for worker in &mut workers {
+                all += worker.hear()?["rows/s"].as_f64().context("no rows/s")?;
+            }
+            Ok(all)
+        }));
+    }
+    let mut measured = race(context, runners)?;
+    add_absent(&servers, &mut measured);
+    let mut demands = Vec::new();
+    if count == 1 && rows >= 256 {
+        demands.push(Demand::Beats("SQLite, unencrypted", 2.0));
+    }
+    if count == 4 {
+        demands.push(Demand::Beats("SQLite, unencrypted", 4.0));
+    }
+    let plural = if rows == 1 { "row" } else { "rows" };
+    let processes = if count == 1 { "process" } else { "processes" };
+    let order = if scattered { "all over the table" } else { "one after another" };
+    Ok(Line {
+        id: "W1",
+        what: format!(
+            "durable updates of 64 B rows, {count} {processes}, transactions of {rows} {plural} {order}"
+        ),
+        unit: "rows/s",
+        better: Better::Higher,
+        systems: measured,
+        demands,
+    })
 }
 
 /// W2: how long one durable put takes.
@@ -317,7 +334,8 @@ pub fn one(context: &Context) -> Result<Vec<Line>> {
         let seconds = context.round().as_secs_f64() * if idle.is_some() { 4.0 } else { 2.0 };
         let order = json!({"rows": 1, "seconds": seconds, "idle": idle});
         let mut runners = Vec::new();
-        for (name, system) in systems(&servers).filter(|(_, system)| *system != "shmirror-tickets") {
+        for (name, system) in systems(&servers).filter(|(_, system)| *system != "shmirror-tickets")
+        {
             let name = if system == "shmirror" { OURS } else { name };
             let mut worker = servers.workers(system, 1, context.measuring())?.remove(0);
             let order = order.clone();

@@ -17,7 +17,8 @@ pub fn region<const WORDS: usize>(shape: &Shape) -> Result<Arc<Region>> {
     region.populate(0, region.len())?;
     for key in 0..shape.rows {
         let of_row = shape.words(key);
-        let place = region.words(key * words * 8, latch_words(WORDS)).context("within the region")?;
+        let place =
+            region.words(key * words * 8, latch_words(WORDS)).context("within the region")?;
         let latch = Latch::new(place, WORDS).context("a latch")?;
         // Twice: both of its versions.
         for _ in 0..2 {
@@ -30,7 +31,9 @@ pub fn region<const WORDS: usize>(shape: &Shape) -> Result<Arc<Region>> {
 }
 
 /// Reads rows of `WORDS` words, each into the same buffer.
-pub fn reader<const WORDS: usize>(shape: &Shape) -> Result<impl FnMut(u64) -> Result<u64> + use<WORDS>> {
+pub fn reader<const WORDS: usize>(
+    shape: &Shape,
+) -> Result<impl FnMut(u64) -> Result<u64> + use<WORDS>> {
     let region = region::<WORDS>(shape)?;
     let words = latch_words(WORDS) as u64;
     let mut row = [0; WORDS];

@@ -75,7 +75,10 @@ where
 }
 
 /// Reads entries of `WORDS` words by their handles.
-pub fn reader<const WORDS: usize>(name: &str, rows: u64) -> Result<impl FnMut(u64) -> Result<u64> + use<WORDS>> {
+pub fn reader<const WORDS: usize>(
+    name: &str,
+    rows: u64,
+) -> Result<impl FnMut(u64) -> Result<u64> + use<WORDS>> {
     let all = handles::<[u64; WORDS]>(name, rows)?;
     Ok(move |key: u64| {
         let row = *all.handles.get(key as usize).context("no entry")?.get();

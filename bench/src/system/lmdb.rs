@@ -28,11 +28,8 @@ pub fn table(env: &Env<WithoutTls>, key: KeyKind) -> Result<Table> {
         _ => DatabaseFlags::empty(),
     };
     let mut transaction = env.write_txn()?;
-    let table = env
-        .database_options()
-        .types::<Bytes, Bytes>()
-        .flags(flags)
-        .create(&mut transaction)?;
+    let table =
+        env.database_options().types::<Bytes, Bytes>().flags(flags).create(&mut transaction)?;
     transaction.commit()?;
     Ok(table)
 }

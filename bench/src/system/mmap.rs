@@ -30,7 +30,8 @@ pub fn reader(directory: &Path) -> Result<impl FnMut(u64) -> Result<u64> + use<>
     let mut synchronizer = Synchronizer::new(directory.join("bench").as_os_str());
     Ok(move |key: u64| {
         // SAFETY: the file is the one that `fill` wrote with this type, and the result is dropped at once.
-        let table = unsafe { synchronizer.read::<Rows>(false) }.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        let table =
+            unsafe { synchronizer.read::<Rows>(false) }.map_err(|e| anyhow::anyhow!("{e:?}"))?;
         let row = *table.get(&key).context("no row")?;
         Ok(std::hint::black_box(&row)[1])
     })
@@ -41,7 +42,8 @@ pub fn scanner(directory: &Path) -> Result<impl FnMut() -> Result<(u64, u64)> + 
     let mut synchronizer = Synchronizer::new(directory.join("bench").as_os_str());
     Ok(move || {
         // SAFETY: as in `reader`.
-        let table = unsafe { synchronizer.read::<Rows>(false) }.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        let table =
+            unsafe { synchronizer.read::<Rows>(false) }.map_err(|e| anyhow::anyhow!("{e:?}"))?;
         let mut sum = 0_u64;
         for (_, found) in table.iter() {
             let row = *found;

@@ -18,7 +18,9 @@ pub fn fill(producer: &Producer, shape: &Shape) -> Result<()> {
     let (columns, key) = match shape.key {
         KeyKind::Integer => ("id INTEGER PRIMARY KEY", ""),
         KeyKind::Text => ("id TEXT PRIMARY KEY", ""),
-        KeyKind::Composite => ("plant TEXT NOT NULL, id INTEGER NOT NULL", ", PRIMARY KEY (plant, id)"),
+        KeyKind::Composite => {
+            ("plant TEXT NOT NULL, id INTEGER NOT NULL", ", PRIMARY KEY (plant, id)")
+        }
     };
     let rest = match shape.bytes {
         64 => "a INTEGER, b INTEGER, c INTEGER, d INTEGER, e INTEGER, f INTEGER, g INTEGER",

@@ -74,7 +74,8 @@ pub fn reader(directory: &Path, shape: &Shape, open_transaction: bool) -> Result
         KeyKind::Composite => "plant = ?1 AND id = ?2",
         _ => "id = ?1",
     };
-    let mut statement = connection.prepare(&format!("SELECT {wanted} FROM bench WHERE {condition}"))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {wanted} FROM bench WHERE {condition}"))?;
     let (mut numbers, mut payload) = ([0_i64; 7], vec![0; shape.bytes]);
     let (kind, is_numbers) = (shape.key, shape.bytes == 64);
     let texts: Vec<String> = match kind {
