@@ -162,6 +162,12 @@ impl Core {
         }
     }
 
+    /// When the newest group became durable; 0: none did, or the segment was vacated.
+    #[inline]
+    pub(crate) fn committed(&self) -> u64 {
+        self.header(Segment::committed)
+    }
+
     /// Reads words of the present segment's header. They are the zeros of one that is vacated only
     /// where none takes its place.
     fn header<T>(&self, read: impl Fn(&Segment) -> T) -> T {

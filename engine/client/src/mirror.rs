@@ -1,6 +1,7 @@
 //! The reading side: a mirror of an instance, and what can be asked of its daemon.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -83,6 +84,19 @@ impl Mirror {
     #[inline]
     pub fn revision(&self) -> u64 {
         self.core().revision()
+    }
+
+    /// When the newest published revision became durable: nanoseconds of `CLOCK_MONOTONIC`, as
+    /// [`monotonic_ns`](crate::monotonic_ns) reads it in any process of this host. `None` where nothing
+    /// was committed since the daemon began, and where its state is there no more. It tells how old news
+    /// is: what this process finds changed was committed by then, as far as it asks after the read.
+    ///
+    /// The daemon stores it as soon as the store has committed, before anything of the group can be seen.
+    /// So for a moment it may be that of the revision which comes next, and never an older one than of
+    /// what was seen. Two loads, no system call; any thread.
+    #[inline]
+    pub fn committed_at(&self) -> Option<u64> {
+        NonZeroU64::new(self.core().committed()).map(NonZeroU64::get)
     }
 
     /// Generation of the first namespace's segment: +1 with each restart, and with each growth beyond

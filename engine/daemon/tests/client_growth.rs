@@ -29,6 +29,7 @@ fn handles_move_over_while_everything_goes_on() {
                 let value = cell.i64().unwrap();
                 let row = table.get(0).unwrap().expect("it is there all the time");
                 assert!(value >= newest && row.get::<i64>("v").unwrap() >= value);
+                assert!(mirror.committed_at().is_some(), "it moves over with the segment");
                 newest = value;
                 // A cell may be one group ahead of a scan, which is as of a whole group's end.
                 if reads % 100 == 0 {
@@ -68,6 +69,7 @@ fn handles_move_over_while_everything_goes_on() {
     place.start();
     until("reattaching", || mirror.is_live());
     assert_eq!((cell.i64(), table.len()), (Ok(500), 501));
+    assert_eq!(mirror.committed_at(), None, "nothing was committed in this life of the daemon");
     producer.with_timeout(LONG).update("t", 0, &json!({"v": -1})).unwrap();
     assert_eq!(cell.i64(), Ok(-1));
 }

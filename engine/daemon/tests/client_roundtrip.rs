@@ -399,3 +399,35 @@ fn a_scan_finishes_and_is_of_one_revision_while_a_writer_commits() {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+#[test]
+fn who_sees_a_row_sees_when_it_was_committed() {
+    let place = Place::served();
+    let producer = place.producer();
+    let mirror = place.mirror();
+    assert_eq!(mirror.committed_at(), None);
+    producer.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER)").unwrap();
+    producer.execute("INSERT INTO t VALUES (1, 0)").unwrap();
+    let cell = mirror.table("t").unwrap().cell(1, "at").unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut asked, mut committed) = (0, 0);
+            while asked >= 0 {
+                let newest = cell.i64().unwrap();
+                let found = mirror.committed_at().expect("something was committed");
+                let now = shmirror::monotonic_ns();
+                assert!(committed <= found && found <= now, "{committed} {found} {now}");
+                // The value is when it was asked for, so it was committed later.
+                assert!(newest < 0 || newest as u64 <= found, "{newest} {found}");
+                (asked, committed) = (newest, found);
+            }
+        });
+        for _ in 0..200 {
+            let asked = shmirror::monotonic_ns();
+            producer.execute(&format!("UPDATE t SET at = {asked}")).unwrap();
+            let (found, now) = (mirror.committed_at().unwrap(), shmirror::monotonic_ns());
+            assert!(asked < found && found < now, "{asked} {found} {now}");
+        }
+        producer.execute("UPDATE t SET at = -1").unwrap();
+    });
+}

@@ -57,6 +57,9 @@ fn the_header_is_what_was_asked_for() {
     assert_eq!((segment.revision(), segment.schema_version()), (3, 4));
     w.set_heartbeat(99);
     assert_eq!(segment.heartbeat(), 99);
+    assert_eq!((segment.committed(), w.committed()), (0, 0));
+    w.set_committed(77);
+    assert_eq!((segment.committed(), w.committed()), (77, 77));
     assert_eq!(segment.populated(), w.populated_bytes());
     assert!(w.used_bytes() <= w.populated_bytes() && w.populated_bytes() <= w.reserve_bytes());
     publish(&mut w, Vec::new(), 8);

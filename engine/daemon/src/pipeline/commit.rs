@@ -10,6 +10,7 @@ use super::Pipeline;
 use super::group::Group;
 use super::reserve::Prepared;
 use super::segments::Reserved;
+use crate::clock;
 use crate::refusal::{Refusal, Refused};
 
 /// A group that is durable: no failure can take it back, and it must be published.
@@ -63,6 +64,7 @@ impl Pipeline {
             self.segments.give_back(reserved);
             return Err(self.refuse(group, Refusal::store(&error)));
         }
+        self.segments.set_committed(clock::monotonic_ns());
         points::pass(Point::Committed);
         self.commit_time = (7 * self.commit_time + begun.elapsed()) / 8;
         self.settle_working_copy();

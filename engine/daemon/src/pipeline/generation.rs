@@ -86,6 +86,7 @@ impl Pipeline {
         let catalogue = segment.prepare_catalogue(part)?;
         segment.publish_catalogue(catalogue, self.newest_revision);
         segment.set_heartbeat(clock::monotonic_ns());
+        segment.set_committed(self.segments.committed());
         Ok(segment)
     }
 }

@@ -235,6 +235,16 @@ impl Segments {
         self.parts.iter().for_each(|part| part.segment.set_heartbeat(now));
     }
 
+    /// Says when a group became durable that is to be published next: CLOCK_MONOTONIC, in nanoseconds.
+    pub fn set_committed(&self, ns: u64) {
+        self.parts.iter().for_each(|part| part.segment.set_committed(ns));
+    }
+
+    /// When the newest group became durable; 0 where none did in this daemon's life.
+    pub fn committed(&self) -> u64 {
+        self.parts.first().map_or(0, |part| part.segment.committed())
+    }
+
     /// The changes of each part, in the order of the parts.
     pub fn sort(&self, changes: Vec<RowChange>) -> Result<Vec<Vec<RowChange>>, SegmentError> {
         let mut sorted: Vec<Vec<RowChange>> = self.parts.iter().map(|_| Vec::new()).collect();

@@ -51,7 +51,10 @@ pub struct SegmentHeader {
     reserved_1: [u64; 7],
     /// CLOCK_MONOTONIC, in nanoseconds, when the daemon last said that it lives.
     pub heartbeat: u64,
-    reserved_2: [u64; 7],
+    /// CLOCK_MONOTONIC, in nanoseconds, when the newest group became durable; 0 where none did in this
+    /// daemon's life. Not beside the revision, which whoever waits for it would then fetch twice.
+    pub committed: u64,
+    reserved_2: [u64; 6],
     /// Not 0 once a newer generation has taken over.
     pub retired: u64,
     /// Bytes from the start that have memory behind them.
@@ -132,6 +135,7 @@ const _: () = assert!(offset_of!(SegmentHeader, reserve) == 48);
 const _: () = assert!(offset_of!(SegmentHeader, seed) == 56);
 const _: () = assert!(offset_of!(SegmentHeader, revision) == 64);
 const _: () = assert!(offset_of!(SegmentHeader, heartbeat) == 128);
+const _: () = assert!(offset_of!(SegmentHeader, committed) == 136);
 const _: () = assert!(offset_of!(SegmentHeader, retired) == 192);
 const _: () = assert!(offset_of!(SegmentHeader, populated) == 200);
 const _: () = assert!(offset_of!(SegmentHeader, catalogue) == 256);
@@ -165,7 +169,7 @@ macro_rules! table_at {
 }
 
 /// What enters the layout hash.
-pub const FORMS: [u64; 27] = [
+pub const FORMS: [u64; 28] = [
     MAGIC,
     HEADER_BYTES,
     header_at!(instance),
@@ -174,6 +178,7 @@ pub const FORMS: [u64; 27] = [
     header_at!(seed),
     header_at!(revision),
     header_at!(heartbeat),
+    header_at!(committed),
     header_at!(retired),
     header_at!(populated),
     header_at!(catalogue),

@@ -80,6 +80,14 @@ impl Segment {
         self.header(header_at!(heartbeat), Ordering::Relaxed)
     }
 
+    /// CLOCK_MONOTONIC, in nanoseconds, when the newest group became durable: that of
+    /// [`Segment::revision`], if asked for after it, or of one that is about to be published. 0 where
+    /// none became durable in this daemon's life.
+    #[inline]
+    pub fn committed(&self) -> u64 {
+        self.header(header_at!(committed), Ordering::Relaxed)
+    }
+
     /// Whether a newer generation has taken over, or the mapping is vacated.
     #[inline]
     pub fn is_retired(&self) -> bool {

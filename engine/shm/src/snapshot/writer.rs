@@ -146,6 +146,17 @@ impl SegmentWriter {
         self.arena.header(header_at!(heartbeat)).store(ns, Ordering::Relaxed);
     }
 
+    /// Says when the newest group became durable: CLOCK_MONOTONIC, in nanoseconds. To be called before
+    /// the group is published, whose release of the revision then covers it.
+    pub fn set_committed(&self, ns: u64) {
+        self.arena.header(header_at!(committed)).store(ns, Ordering::Relaxed);
+    }
+
+    /// When the newest group became durable, as it was last said.
+    pub fn committed(&self) -> u64 {
+        self.arena.header(header_at!(committed)).load(Ordering::Relaxed)
+    }
+
     /// Sends all readers to the next generation: every read from now on says
     /// [`ReadError::Moved`](super::error::ReadError::Moved). To be called when the next generation
     /// can be attached to, and before anything is published there. (A daemon that stops does not
