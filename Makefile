@@ -24,7 +24,7 @@ LOOM_DIR := target/loom
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: help build built header freeze-abi stage where install uninstall examples
-.PHONY: test test-unit python test-loom test-torture test-fuzz test-figures torture fuzz bench clean
+.PHONY: test test-unit python test-loom test-torture test-fuzz test-figures test-counts torture fuzz bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -136,6 +136,9 @@ fuzz:  ## each fuzz target for SECONDS
 
 test-figures:  ## what a read costs in C, beside what it costs in Rust
 	$(CARGO) test --locked -p shmirror-ffi --test figures -- --nocapture --test-threads=1
+
+test-counts:  ## how many instructions reads and submissions take; COUNTS=write records it
+	$(CARGO) test --locked -p shmirror-ffi --test counts -- --nocapture --test-threads=1
 
 bench: build  ## the figures of this machine, beside what they must reach
 	target/release/shmirror bench

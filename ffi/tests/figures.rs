@@ -114,23 +114,11 @@ fn object(name: &str, flags: &[&str]) -> PathBuf {
     program::build("ffi/tests/c/figures.c", name, &flags)
 }
 
-/// The loops in Rust, in a program that loads the others.
-fn example() -> PathBuf {
-    let root = program::root();
-    program::run(
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--release", "--locked", "-p", "shmirror-ffi"])
-            .args(["--example", "figures"])
-            .env_remove("CARGO_TARGET_DIR")
-            .current_dir(&root),
-    );
-    root.join("target/release/examples/figures")
-}
-
 /// One run of all of it, added to what there is.
 fn run(i: &Instance, object: &Path, rounds: u32, figures: &mut Figures) {
-    /// One at a time.
-    static ALONE: LazyLock<Mutex<PathBuf>> = LazyLock::new(|| Mutex::new(example()));
+    /// The loops in Rust, in a program that loads the others; one at a time.
+    static ALONE: LazyLock<Mutex<PathBuf>> =
+        LazyLock::new(|| Mutex::new(program::example("figures")));
     let example = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let printed =
         program::run(Command::new(&*example).arg(i.socket()).arg(object).arg(rounds.to_string()));

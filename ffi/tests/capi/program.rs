@@ -55,6 +55,17 @@ pub fn configured(config: &str) -> common::Instance {
     common::Instance::configured(config)
 }
 
+/// An example of this package, built as a release is.
+pub fn example(name: &str) -> PathBuf {
+    let root = root();
+    run(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--release", "--locked", "-p", "shmirror-ffi"])
+        .args(["--example", name])
+        .env_remove("CARGO_TARGET_DIR")
+        .current_dir(&root));
+    root.join("target/release/examples").join(name)
+}
+
 /// The folder for what is compiled.
 pub fn output() -> &'static Path {
     static OUTPUT: LazyLock<PathBuf> = LazyLock::new(|| {
