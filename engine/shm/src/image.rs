@@ -13,6 +13,8 @@
 //! An [`ImageRef`] stands on private words that were copied out of shared memory, and still believes
 //! none of them: every getter checks tag, offset, length and UTF-8.
 
+use std::sync::Arc;
+
 use crate::value::{StorageClass, Value, ValueRef};
 
 #[cfg(not(target_endian = "little"))]
@@ -77,12 +79,12 @@ pub enum ImageError {
     },
 }
 
-/// A row image that owns its words: head, then variable part padded to a whole word.
+/// A row image that owns its words: head, then variable part padded to a whole word. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     columns: usize,
     var_bytes: usize,
-    words: Vec<u64>,
+    words: Arc<[u64]>,
 }
 
 impl Image {
@@ -93,8 +95,10 @@ impl Image {
         let columns = values.len();
         let var_bytes: usize = values.clone().map(|v| v.var_len()).sum();
         let head = head_words(columns);
-        let mut words = vec![0u64; head + var_bytes.div_ceil(8)];
-        let (head_part, var_part) = words.split_at_mut(head);
+        let zeros = core::iter::repeat_n(0u64, head + var_bytes.div_ceil(8));
+        let mut words: Arc<[u64]> = zeros.collect();
+        // Nobody else has it yet, so this does not copy.
+        let (head_part, var_part) = Arc::make_mut(&mut words).split_at_mut(head);
         let (tags, cells) = head_part.split_at_mut(tag_words(columns));
         let var = zerocopy::IntoBytes::as_mut_bytes(var_part);
         let mut at = 0usize;
@@ -249,7 +253,7 @@ impl<'a> ImageRef<'a> {
 
     /// The same image, owning its words.
     pub fn to_image(&self) -> Image {
-        Image { columns: self.columns, var_bytes: self.var_bytes, words: self.words.to_vec() }
+        Image { columns: self.columns, var_bytes: self.var_bytes, words: self.words.into() }
     }
 }
 
@@ -300,12 +304,12 @@ mod tests {
     #[test]
     fn lies_are_named() {
         let mut image = Image::encode([ValueRef::Text("ab"), ValueRef::Integer(1)].into_iter());
-        image.words[1] = 1 | 2 << 32;
+        Arc::make_mut(&mut image.words)[1] = 1 | 2 << 32;
         assert!(matches!(
             image.as_ref().get(0),
             Err(ImageError::Bounds { index: 0, offset: 1, length: 2, var_bytes: 2 })
         ));
-        image.words[0] = 0x1F;
+        Arc::make_mut(&mut image.words)[0] = 0x1F;
         assert_eq!(image.as_ref().get(0), Err(ImageError::Tag { index: 0, tag: 15 }));
         assert_eq!(image.as_ref().get(2), Err(ImageError::NoColumn { index: 2, columns: 2 }));
     }

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::types::{Null, ValueRef as SqlValue};
+use rusqlite::types::ValueRef as SqlValue;
 use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::image::{Image, ImageRef};
 use shmirror_shm::key::{Key, KeyError};
@@ -36,8 +36,8 @@ struct Touched {
 }
 
 /// Hashes that are hashes already.
-#[derive(Default)]
-struct AsIs(u64);
+#[derive(Debug, Default)]
+pub(super) struct AsIs(u64);
 
 impl Hasher for AsIs {
     fn write(&mut self, bytes: &[u8]) {
@@ -85,8 +85,11 @@ impl Capture {
             FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY,
             move |arguments| {
                 let mut state = of_function.lock().unwrap_or_else(PoisonError::into_inner);
+                if arguments.is_empty() {
+                    return Ok(Some(!state.paused));
+                }
                 match state.take(arguments) {
-                    Ok(()) => Ok(Null),
+                    Ok(()) => Ok(None),
                     Err(reject) => {
                         let text = reject.message.clone();
                         state.fault.get_or_insert(reject);
@@ -225,7 +228,8 @@ impl State {
         None
     }
 
-    fn record(
+    /// A row was this and is that; `None` where there is none.
+    pub fn record(
         &mut self,
         table: &Table,
         key: Key,
@@ -372,7 +376,8 @@ pub(crate) fn key_of(table: &Table, image: &Image) -> Result<Key, Reject> {
     })
 }
 
-fn image_bytes(image: &Image) -> usize {
+/// Bytes of an image.
+pub(super) fn image_bytes(image: &Image) -> usize {
     image.as_ref().words().len() * 8
 }
 

@@ -148,7 +148,7 @@ fn malformed(plan: &Plan, what: &str) -> Reject {
     Reject::new(RejectCode::Malformed, format!("change of table \"{name}\": {what}"))
 }
 
-fn check_count(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
+pub(super) fn check_count(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
     if values.len() == plan.columns.len() {
         return Ok(());
     }
@@ -156,7 +156,7 @@ fn check_count(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
     Err(malformed(plan, &format!("a row of {found} values for {expected} columns")))
 }
 
-fn check_sizes(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
+pub(super) fn check_sizes(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
     for (value, &column) in values.iter().zip(&plan.columns) {
         let found = value.as_ref().var_len();
         if found > limits::VALUE_BYTES {
@@ -171,7 +171,7 @@ fn check_sizes(plan: &Plan, values: &[Value]) -> Result<(), Reject> {
 }
 
 /// The key that these values are.
-fn key_of(plan: &Plan, values: &[ValueRef<'_>]) -> Result<Key, Reject> {
+pub(super) fn key_of(plan: &Plan, values: &[ValueRef<'_>]) -> Result<Key, Reject> {
     Key::new(&plan.table.parts, values).map_err(|error| {
         let name = plan.table.def.full_name();
         let shown = show_values(values.iter().copied());
@@ -184,7 +184,7 @@ fn key_of(plan: &Plan, values: &[ValueRef<'_>]) -> Result<Key, Reject> {
     })
 }
 
-fn check_key(
+pub(super) fn check_key(
     plan: &Plan,
     key: &[Value],
     if_revision: Option<u64>,
@@ -202,7 +202,7 @@ fn check_key(
     }
 }
 
-fn check_insert_revision(
+pub(super) fn check_insert_revision(
     plan: &Plan,
     row: &[Value],
     wanted: u64,

@@ -8,6 +8,7 @@ use shmirror_shm::image::ImageRef;
 use super::capture::Capture;
 use super::create::create_in;
 use super::db::{Db, SqlError};
+use super::overlay::Overlay;
 use super::rows::Writers;
 use super::schema::evolve;
 use super::shadow::Shadows;
@@ -50,6 +51,7 @@ impl WorkingCopy {
             db,
             guard,
             capture,
+            overlay: Overlay::default(),
             catalogue: Arc::new(catalogue.clone()),
             sequences: super::Sequences::default(),
             plans: plan::Plans::default(),
@@ -63,6 +65,7 @@ impl WorkingCopy {
             behind: false,
             defined: Vec::new(),
             broken: None,
+            lost: false,
         })
     }
 

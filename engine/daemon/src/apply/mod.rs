@@ -10,6 +10,9 @@
 //!                  │                    rollback_group    BEGIN … ROLLBACK
 //!                  └ SAVEPOINT … RELEASE, or ROLLBACK TO where the request is refused
 //! ```
+//! Typed changes of plain tables are done without SQLite ([`direct`]), and stand in an [`overlay`] until
+//! something needs SQLite: so BEGIN comes with the first request of a group that does.
+//!
 //! Changes are captured by temporary AFTER triggers that call a function of ours with the old and
 //! new values of each row. Some errors (an interrupt, no memory, a trigger's RAISE(ROLLBACK)) make
 //! SQLite roll back the *whole* transaction: then the requests of the group before the failed one
@@ -17,6 +20,7 @@
 //!
 //! ```text
 //! changes, plan   typed changes as statements           capture, tables   what the triggers tell
+//! direct, overlay typed changes without statements
 //! script          SQL text, statement by statement      delta             the net change, as told
 //! guard, replace  what a statement may do               schema, create    catalogue after DDL
 //! reach, shadow   what is there for who asks
@@ -30,11 +34,13 @@ mod changes;
 pub(crate) mod create;
 pub(crate) mod db;
 mod delta;
+mod direct;
 mod error;
 mod foreign;
 mod functions;
 pub(crate) mod guard;
 mod load;
+mod overlay;
 mod plan;
 mod reach;
 pub(crate) mod reject;
@@ -59,11 +65,12 @@ use shmirror_shm::catalogue::{Catalogue, SchemaObject, TableDef};
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
 use shmirror_shm::limits;
-use shmirror_shm::request::{RejectCode, Request, ResultSet};
+use shmirror_shm::request::{Change, RejectCode, Request, ResultSet};
 
 use capture::Capture;
 use db::{Db, Kept, SqlError};
 use guard::{Guard, Touched};
+use overlay::{Overlay, Paused};
 use reach::Reach;
 use shadow::Shadows;
 use words::Words;
@@ -97,6 +104,8 @@ struct Group {
     sequences_before: Sequences,
     done: Vec<Arc<Vec<RowDelta>>>,
     has_schema: bool,
+    /// BEGIN has run.
+    is_open: bool,
 }
 
 /// The statements around each request.
@@ -115,6 +124,7 @@ pub struct WorkingCopy {
     db: Db,
     guard: Guard,
     capture: Capture,
+    overlay: Overlay,
     catalogue: Arc<Catalogue>,
     sequences: Sequences,
     plans: plan::Plans,
@@ -133,6 +143,8 @@ pub struct WorkingCopy {
     defined: Vec<u16>,
     /// Set when the copy no longer is what was committed.
     broken: Option<&'static str>,
+    /// It is not what was committed even when the group is rolled back.
+    lost: bool,
 }
 
 impl std::fmt::Debug for WorkingCopy {
@@ -174,11 +186,50 @@ impl WorkingCopy {
         if self.group.is_some() {
             return Err(ApplyError::State("begin_group while a group is open"));
         }
-        self.step(|s| s.begin, "beginning a group")?;
-        let before = self.catalogue.clone();
-        let sequences_before = self.sequences.clone();
-        self.group = Some(Group { before, sequences_before, done: Vec::new(), has_schema: false });
+        if self.overlay.is_full() {
+            self.tell_sqlite(false)?;
+        }
+        self.group = Some(Group {
+            before: self.catalogue.clone(),
+            sequences_before: self.sequences.clone(),
+            done: Vec::new(),
+            has_schema: false,
+            is_open: false,
+        });
         Ok(())
+    }
+
+    /// Tells SQLite of the rows of the overlay. `opens`: there is a group, whose transaction begins with
+    /// this unless it is open.
+    fn tell_sqlite(&mut self, opens: bool) -> Result<(), ApplyError> {
+        let is_open = self.group.as_ref().is_some_and(|group| group.is_open);
+        if is_open && self.overlay.is_empty() {
+            return Ok(());
+        }
+        let Self { db, overlay, capture, steps, group, .. } = self;
+        let paused = Paused::new(capture);
+        let tables = |id| capture.state().table(id);
+        let around = [steps.begin, steps.commit, steps.rollback];
+        let told = if is_open {
+            overlay.write_all(db, &tables)
+        } else {
+            overlay.write_early(db, &tables, around).and_then(|late| {
+                if !opens {
+                    return Ok(());
+                }
+                db.kept(steps.begin)?.run(std::iter::empty())?;
+                if let Some(group) = group {
+                    group.is_open = true;
+                }
+                overlay.write_late(db, &tables, &late)
+            })
+        };
+        drop(paused);
+        told.map_err(|error| {
+            self.lost = true;
+            self.broken = Some("SQLite did not take the rows that it had to be told of");
+            ApplyError::sqlite("telling it of rows", &error)
+        })
     }
 
     /// Applies one request of who may do everything.
@@ -218,9 +269,17 @@ impl WorkingCopy {
         let before = self.catalogue.clone();
         let sequences = self.sequences.clone();
         self.capture.state().clear();
-        self.rights = rights.clone();
+        if self.rights != *rights {
+            self.rights = rights.clone();
+        }
         self.defined.clear();
         self.behind = false;
+        if let Request::Transaction(changes) = request
+            && let Some(applied) = self.apply_directly(changes, revisions)
+        {
+            return Ok(applied);
+        }
+        self.tell_sqlite(true).map_err(|e| Reject::internal("applying a request", e))?;
         // No request learns of another's.
         self.db.set_last_insert_rowid(0);
         self.counted.store(self.db.connection().total_changes(), Ordering::Relaxed);
@@ -268,14 +327,40 @@ impl WorkingCopy {
         }
     }
 
+    /// Applies typed changes without SQLite. `None`: nothing of them is done.
+    fn apply_directly(
+        &mut self,
+        changes: &[Change],
+        revisions: &dyn RowRevisions,
+    ) -> Option<Applied> {
+        self.overlay.begin_request();
+        let done = direct::run(self, changes, revisions).ok();
+        let drained = done.and_then(|()| self.capture.state().drain().ok());
+        let Some(changes) = drained else {
+            self.overlay.undo_request();
+            self.capture.state().clear();
+            return None;
+        };
+        let count = changes.len() as u64;
+        let changes = Arc::new(changes);
+        if let Some(group) = &mut self.group {
+            group.done.push(changes.clone());
+        }
+        Some(Applied { changes, count, ..Applied::default() })
+    }
+
     /// Ends the group: its changes stay. To be called once they are durable.
     ///
     /// # Errors
     /// No group is open, or SQLite refuses; then the working copy is broken.
     pub fn commit_group(&mut self) -> Result<(), ApplyError> {
         self.check_usable()?;
-        if self.group.take().is_none() {
+        let Some(group) = self.group.take() else {
             return Err(ApplyError::State("commit_group without a group"));
+        };
+        self.overlay.end_group();
+        if !group.is_open {
+            return Ok(());
         }
         let done = self.step(|s| s.commit, "committing a group");
         if done.is_err() {
@@ -297,10 +382,18 @@ impl WorkingCopy {
         } else {
             self.step(|s| s.rollback, "rolling back a group")
         };
+        if group.is_open {
+            self.overlay.clear();
+        } else {
+            self.overlay.undo_group();
+        }
         self.set_catalogue(group.before);
         self.sequences = group.sequences_before;
         // Back at the group's beginning, whatever broke within the group is undone.
-        self.broken = done.is_err().then_some("a group could not be rolled back");
+        self.broken = match self.lost {
+            true => Some("SQLite lacks rows"),
+            false => done.is_err().then_some("a group could not be rolled back"),
+        };
         done
     }
 
@@ -315,12 +408,19 @@ impl WorkingCopy {
     ) -> Result<u64, ApplyError> {
         let of = self.capture.state().table(table);
         let table = of.ok_or(ApplyError::UnknownTable { found: table })?;
+        let id = table.def.id;
         let mut count = 0;
         rows::read_all(&self.db, &table, &mut |image| {
-            f(&capture::key_of(&table, &image)?, &image.as_ref());
+            let key = capture::key_of(&table, &image)?;
+            let newer = self.overlay.find(id, &key).map(|place| self.overlay.image(place));
+            f(&key, &newer.unwrap_or(&image).as_ref());
             count += 1;
             Ok(())
         })?;
+        self.overlay.for_each_new(id, |key, image| {
+            f(key, &image.as_ref());
+            count += 1;
+        });
         Ok(count)
     }
 
@@ -451,6 +551,7 @@ impl WorkingCopy {
         self.db.forget();
         self.plans.clear();
         self.writers.clear();
+        self.overlay.forget_statements();
         self.steps = Steps::keep(&mut self.db)
             .map_err(|e| Reject::internal("compiling statements again", e))?;
         Ok(())

@@ -11,6 +11,7 @@ use shmirror_shm::request::{OnConflict, RejectCode};
 
 use super::WorkingCopy;
 use super::db::{Kept, SqlError};
+use super::direct::Direct;
 use super::guard::{Mode, Notes};
 use super::reach::may_only_be_read;
 use super::reject::Reject;
@@ -49,6 +50,8 @@ pub(super) struct Plan {
     pub probes_first: bool,
     /// Compiled with recursive triggers, as it may replace rows.
     pub recursive: bool,
+    /// How it is done without SQLite, where it can be.
+    pub direct: Option<Direct>,
     /// A trigger of it writes `sqlite_sequence`.
     sequence: bool,
 }
@@ -196,7 +199,10 @@ fn make(
         check_replace(&copy.catalogue, &made.notes.programs, by_statement)?;
     }
     let sequence = writes_sequence(&made.notes);
+    let direct = Direct::of(&copy.db, &copy.catalogue, &table, kind, &columns)
+        .map_err(|e| Reject::internal("planning a change", e))?;
     Ok(Plan {
+        direct,
         given_table: looked_up.to_owned(),
         given_columns: given.to_vec(),
         kind,

@@ -171,7 +171,8 @@ pub(crate) fn read_one(
     if query.step().map_err(failed)? { image_of(table, &query).map(Some) } else { Ok(None) }
 }
 
-fn image_of(table: &Table, row: &super::stmt::Stmt<'_>) -> Result<Image, Reject> {
+/// The image of the present row of a query for all columns.
+pub(super) fn image_of(table: &Table, row: &super::stmt::Stmt<'_>) -> Result<Image, Reject> {
     let values: Vec<ValueRef<'_>> = table
         .def
         .columns

@@ -104,18 +104,19 @@ impl Table {
     /// SQL that makes its capture triggers.
     ///
     /// They are temporary: SQLite fires those before the table's own, so that no RAISE(IGNORE) comes
-    /// between a change and its capture.
+    /// between a change and its capture. Without arguments the function says whether there is anything to
+    /// capture, so that changes of ours do not pay for it.
     pub fn create_triggers(&self) -> String {
         let (id, name) = (self.def.id, self.sql_name());
         let (old, new) = (self.sql_list("OLD."), self.sql_list("NEW."));
         let [insert, update, delete] = self.triggers();
         format!(
-            "CREATE TEMP TRIGGER {insert} AFTER INSERT ON {name} BEGIN SELECT {CAPTURE}({id},1,{new}); \
-             END;\
-             CREATE TEMP TRIGGER {update} AFTER UPDATE ON {name} BEGIN SELECT \
-             {CAPTURE}({id},2,{old},{new}); END;\
-             CREATE TEMP TRIGGER {delete} AFTER DELETE ON {name} BEGIN SELECT {CAPTURE}({id},3,{old}); \
-             END;"
+            "CREATE TEMP TRIGGER {insert} AFTER INSERT ON {name} WHEN {CAPTURE}() BEGIN \
+             SELECT {CAPTURE}({id},1,{new}); END;\
+             CREATE TEMP TRIGGER {update} AFTER UPDATE ON {name} WHEN {CAPTURE}() BEGIN \
+             SELECT {CAPTURE}({id},2,{old},{new}); END;\
+             CREATE TEMP TRIGGER {delete} AFTER DELETE ON {name} WHEN {CAPTURE}() BEGIN \
+             SELECT {CAPTURE}({id},3,{old}); END;"
         )
     }
 

@@ -3,17 +3,21 @@
 use super::*;
 
 /// xorshift64*, so that a seed is all there is to a run.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
     }
 
-    fn of<'a>(&mut self, list: &[&'a str]) -> &'a str {
+    pub fn of<'a>(&mut self, list: &[&'a str]) -> &'a str {
         list[self.roll(list.len() as u64) as usize]
     }
 
@@ -141,7 +145,7 @@ fn captured_changes_replayed_equal_the_tables() {
                 as u64
         });
     println!("SHMIRROR_SEED={seed}");
-    let mut dice = Dice(seed | 1);
+    let mut dice = Dice::new(seed);
     let mut world = World::new(SCHEMA);
     let (mut done, mut refused, mut schemas) = (0, 0, 0);
     for round in 0..400 {

@@ -1,0 +1,364 @@
+//! Rows that were changed without SQLite ([`super::direct`]) and that it has not been told of yet.
+//!
+//! ```text
+//! truth          what the overlay has of a row, else what SQLite has
+//! begin_group    an overlay that has grown too big is written to SQLite
+//! direct change  row ← image ; what it was before goes to the undo log
+//! SQL            first everything is written to SQLite: what is of groups before in a transaction of
+//!                its own, then BEGIN, then what is of this group. The overlay is empty then
+//! rollback       before BEGIN: the undo log. Behind it: ROLLBACK, and all rows are forgotten
+//! ```
+//! Rows stand in the order in which they were first touched, so that new ones get their rowids in the
+//! order of their inserts. No row is ever deleted here.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
+use std::sync::Arc;
+
+use rusqlite::ffi;
+use shmirror_shm::image::Image;
+use shmirror_shm::key::Key;
+use shmirror_shm::value::ValueRef;
+
+use super::capture::{AsIs, Capture, image_bytes};
+use super::db::{Db, Kept, SqlError};
+use super::tables::Table;
+
+/// Most rows before it is written to SQLite: who then sends SQL waits for that.
+const ROWS: usize = 16 << 10;
+/// Most bytes of their images.
+const BYTES: usize = 16 << 20;
+
+/// A row as it is.
+#[derive(Clone, Debug)]
+struct Row {
+    table: u32,
+    key: Key,
+    image: Image,
+    /// SQLite has no row with this key.
+    is_new: bool,
+    hash: u64,
+    /// The row before this one with the same hash.
+    next: Option<u32>,
+}
+
+/// What a change did.
+#[derive(Debug)]
+enum Undo {
+    /// The row was not here before; it stands last.
+    Entered,
+    /// It had this image.
+    Changed(u32, Image),
+}
+
+/// The statements that tell SQLite of a table's rows, and ask it for them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statements {
+    /// All columns of the row with a key.
+    pub select: Kept,
+    /// Columns that can be written and are not of the key; then the key.
+    update: Kept,
+    /// All columns that can be written.
+    insert: Kept,
+}
+
+/// One of them, with the places of its values in the image.
+struct Way {
+    kept: Kept,
+    places: Vec<usize>,
+}
+
+/// The overlay of a working copy.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    rows: Vec<Row>,
+    heads: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
+    undo: Vec<Undo>,
+    /// Where the present request begins in `undo`.
+    request: usize,
+    bytes: usize,
+    seed: u64,
+    statements: HashMap<u32, Statements>,
+}
+
+impl Default for Overlay {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            heads: HashMap::default(),
+            undo: Vec::new(),
+            request: 0,
+            bytes: 0,
+            seed: RandomState::new().hash_one(0u64),
+            statements: HashMap::new(),
+        }
+    }
+}
+
+impl Overlay {
+    /// Whether SQLite knows of everything.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether it is time to tell SQLite.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= ROWS || self.bytes >= BYTES
+    }
+
+    /// The place of a row, where it is here.
+    pub fn find(&self, table: u32, key: &Key) -> Option<u32> {
+        let mut at = self.heads.get(&self.hash(table, key)).copied();
+        while let Some(i) = at {
+            let row = self.rows.get(i as usize)?;
+            if row.table == table && row.key == *key {
+                return Some(i);
+            }
+            at = row.next;
+        }
+        None
+    }
+
+    fn hash(&self, table: u32, key: &Key) -> u64 {
+        key.hash(self.seed ^ u64::from(table))
+    }
+
+    /// The image of the row at `place`.
+    pub fn image(&self, place: u32) -> &Image {
+        &self.rows[place as usize].image
+    }
+
+    /// The row at `place` has another image now.
+    pub fn change(&mut self, place: u32, image: Image) {
+        let row = &mut self.rows[place as usize];
+        self.bytes = (self.bytes + image_bytes(&image)).saturating_sub(image_bytes(&row.image));
+        let before = std::mem::replace(&mut row.image, image);
+        self.undo.push(Undo::Changed(place, before));
+    }
+
+    /// A row that is not here has this image now. `is_new`: SQLite does not have it.
+    pub fn enter(&mut self, table: u32, key: Key, image: Image, is_new: bool) {
+        self.bytes += image_bytes(&image);
+        let hash = self.hash(table, &key);
+        let place = self.rows.len() as u32; // limits::TRANSACTION_ROWS and ROWS are far below 2^32
+        let next = self.heads.insert(hash, place);
+        self.rows.push(Row { table, key, image, is_new, hash, next });
+        self.undo.push(Undo::Entered);
+    }
+
+    /// A request begins.
+    pub fn begin_request(&mut self) {
+        self.request = self.undo.len();
+    }
+
+    /// Takes back what the present request did.
+    pub fn undo_request(&mut self) {
+        let request = self.request;
+        self.undo_to(request, |_| {});
+    }
+
+    /// Takes back what the present group did.
+    pub fn undo_group(&mut self) {
+        self.undo_to(0, |_| {});
+    }
+
+    /// What the present group did stays.
+    pub fn end_group(&mut self) {
+        self.undo.clear();
+        self.undo.shrink_to(1 << 16);
+    }
+
+    /// Forgets all rows.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.rows.shrink_to(1 << 16);
+        self.heads.clear();
+        self.heads.shrink_to(1 << 16);
+        self.bytes = 0;
+        self.end_group();
+        self.request = 0;
+    }
+
+    /// Forgets compiled statements; to be called whenever the connection does.
+    pub fn forget_statements(&mut self) {
+        self.statements.clear();
+    }
+
+    /// Takes back, down to a length of the undo log; `f` gets what each row was that changed, the last
+    /// change first.
+    fn undo_to(&mut self, length: usize, mut f: impl FnMut(Row)) {
+        while self.undo.len() > length {
+            match self.undo.pop() {
+                Some(Undo::Entered) => {
+                    let Some(row) = self.rows.pop() else { continue };
+                    self.bytes -= image_bytes(&row.image);
+                    match row.next {
+                        Some(next) => self.heads.insert(row.hash, next),
+                        None => self.heads.remove(&row.hash),
+                    };
+                    f(row);
+                }
+                Some(Undo::Changed(place, image)) => {
+                    let row = &mut self.rows[place as usize];
+                    self.bytes += image_bytes(&image);
+                    self.bytes -= image_bytes(&row.image);
+                    let row =
+                        Row { image: std::mem::replace(&mut row.image, image), ..row.clone() };
+                    f(Row { is_new: false, ..row });
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Calls `f` with key and image of each row of `table` that SQLite does not have.
+    pub fn for_each_new(&self, table: u32, mut f: impl FnMut(&Key, &Image)) {
+        let is_its = |row: &&Row| row.table == table && row.is_new;
+        self.rows.iter().filter(is_its).for_each(|row| f(&row.key, &row.image));
+    }
+
+    /// Compiles, once, the statements for a table.
+    pub fn statements(&mut self, db: &mut Db, table: &Table) -> Result<Statements, SqlError> {
+        if let Some(known) = self.statements.get(&table.def.id) {
+            return Ok(*known);
+        }
+        let name = table.sql_name();
+        let columns: Vec<&str> = writable(table).map(|i| table.sql_columns[i].as_str()).collect();
+        let marks: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
+        let mut set: Vec<String> =
+            others(table).zip(1..).map(|(i, n)| format!("{}=?{n}", table.sql_columns[i])).collect();
+        let (test, behind) = (table.sql_key_test(1), table.sql_key_test(set.len() + 1));
+        if set.is_empty() {
+            // All of it is key: it is never run.
+            set.push(format!("{0}={0}", columns.first().copied().unwrap_or("NULL")));
+        }
+        let (set, columns, marks) = (set.join(","), columns.join(","), marks.join(","));
+        let made = Statements {
+            select: db.keep(&format!("SELECT {} FROM {name} WHERE {test}", table.sql_list("")))?,
+            update: db.keep(&format!("UPDATE {name} SET {set} WHERE {behind}"))?,
+            insert: db.keep(&format!("INSERT INTO {name} ({columns}) VALUES ({marks})"))?,
+        };
+        self.statements.insert(table.def.id, made);
+        Ok(made)
+    }
+
+    /// Writes to SQLite, in a transaction between `begin` and `commit`, what is of groups before the
+    /// present one; it is forgotten then. What is returned is of this group, to be written by
+    /// [`Overlay::write_late`].
+    pub fn write_early(
+        &mut self,
+        db: &mut Db,
+        tables: &impl Fn(u32) -> Option<Arc<Table>>,
+        [begin, commit, rollback]: [Kept; 3],
+    ) -> Result<Late, SqlError> {
+        let mut late = Vec::new();
+        self.undo_to(0, |row| late.push(row));
+        if !self.rows.is_empty() {
+            db.kept(begin)?.run(std::iter::empty())?;
+            let rows = std::mem::take(&mut self.rows);
+            let done = self.write(db, tables, &rows);
+            let done = done.and_then(|()| db.kept(commit)?.run(std::iter::empty()));
+            if let Err(error) = done {
+                if !db.is_autocommit() {
+                    // The error that is told is the first one.
+                    let _ = db.kept(rollback).and_then(|mut s| s.run(std::iter::empty()));
+                }
+                return Err(error);
+            }
+        }
+        self.clear();
+        late.reverse();
+        Ok(Late(late))
+    }
+
+    /// Writes to SQLite what [`Overlay::write_early`] left.
+    pub fn write_late(
+        &mut self,
+        db: &mut Db,
+        tables: &impl Fn(u32) -> Option<Arc<Table>>,
+        late: &Late,
+    ) -> Result<(), SqlError> {
+        self.write(db, tables, &late.0)
+    }
+
+    /// Writes all rows to SQLite, in the transaction that is open, and forgets them.
+    pub fn write_all(
+        &mut self,
+        db: &mut Db,
+        tables: &impl Fn(u32) -> Option<Arc<Table>>,
+    ) -> Result<(), SqlError> {
+        let rows = std::mem::take(&mut self.rows);
+        self.write(db, tables, &rows)?;
+        self.clear();
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        db: &mut Db,
+        tables: &impl Fn(u32) -> Option<Arc<Table>>,
+        rows: &[Row],
+    ) -> Result<(), SqlError> {
+        let mut last: Option<(u32, [Way; 2])> = None;
+        for row in rows {
+            if last.as_ref().is_none_or(|(table, _)| *table != row.table) {
+                let table =
+                    tables(row.table).ok_or_else(|| lies("a row of a table that is gone"))?;
+                let Statements { update, insert, .. } = self.statements(db, &table)?;
+                let keys = table.parts.iter().map(|part| part.index);
+                let update = Way { kept: update, places: others(&table).chain(keys).collect() };
+                let insert = Way { kept: insert, places: writable(&table).collect() };
+                last = Some((row.table, [update, insert]));
+            }
+            let Some((_, ways)) = &last else { continue };
+            let Way { kept, places } = &ways[usize::from(row.is_new)];
+            let image = row.image.as_ref();
+            let mut bad = false;
+            let values = places.iter().map(|&i| match image.get(i) {
+                Ok(value) => value,
+                Err(_) => {
+                    bad = true;
+                    ValueRef::Null
+                }
+            });
+            db.kept(*kept)?.run(values)?;
+            if bad || db.changes() != 1 {
+                return Err(lies("a row that SQLite knows otherwise"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows of the present group that SQLite is to be told of.
+pub(crate) struct Late(Vec<Row>);
+
+/// The columns of the image that can be written.
+fn writable(table: &Table) -> impl Iterator<Item = usize> + '_ {
+    (0..table.def.columns.len()).filter(|&i| table.is_writable(i))
+}
+
+/// Those of them that are not of the key.
+fn others(table: &Table) -> impl Iterator<Item = usize> + '_ {
+    writable(table).filter(|i| table.parts.iter().all(|part| part.index != *i))
+}
+
+fn lies(what: &str) -> SqlError {
+    SqlError { code: ffi::SQLITE_CORRUPT, message: what.to_owned(), offset: None }
+}
+
+/// While it lives, changes are ours and not captured.
+pub(super) struct Paused<'a>(&'a Capture);
+
+impl<'a> Paused<'a> {
+    pub fn new(capture: &'a Capture) -> Self {
+        capture.state().pause(true);
+        Self(capture)
+    }
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.state().pause(false);
+    }
+}
