@@ -41,7 +41,7 @@ impl Buffer {
     /// The buffer to read into.
     #[inline]
     pub(crate) fn filled(&mut self) -> &mut RowBuf {
-        self.0.get_or_insert_with(take)
+        self.0.get_or_insert_with(first)
     }
 
     /// What was read.
@@ -100,6 +100,12 @@ pub(crate) fn take() -> Box<RowBuf> {
         spare.boxes.get(last)?.take()
     });
     spare.ok().flatten().unwrap_or_default()
+}
+
+#[cold]
+#[inline(never)]
+fn first() -> Box<RowBuf> {
+    take()
 }
 
 /// Keeps the buffer for this thread's next row.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shmirror_shm::catalogue::{Affinity, Catalogue, TableDef};
+use shmirror_shm::catalogue::{Catalogue, TableDef};
 use shmirror_shm::key::{Key, KeyError};
 use shmirror_shm::snapshot::{ReadError, TableView};
 use shmirror_shm::value::ValueRef;
@@ -50,8 +50,6 @@ pub(crate) struct Resolved {
     index: usize,
     place: u64,
     pub(crate) schema: &'static Schema,
-    /// A key of one integer is compared as it is.
-    pub(crate) int_key: bool,
 }
 
 impl Resolved {
@@ -88,7 +86,6 @@ impl Resolved {
                                     index,
                                     place,
                                     schema: Schema::of(def),
-                                    int_key: has_int_key(def),
                                     catalogue,
                                 });
                             }
@@ -236,12 +233,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Other(error)
     }
-}
-
-/// A key of one column whose affinity leaves integers as they are.
-fn has_int_key(def: &TableDef) -> bool {
-    let mut parts = def.key_defs();
-    matches!((parts.next(), parts.next()), (Some(only), None) if only.affinity != Affinity::Text)
 }
 
 fn unknown_table(name: &Name, catalogue: &Catalogue) -> Error {

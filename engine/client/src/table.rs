@@ -117,19 +117,17 @@ impl Table {
     #[inline(always)]
     pub fn get<K: IntoKey>(&self, key: K) -> Result<Option<Row>, Error> {
         let resolved = self.place.newest();
-        if resolved.int_key
-            && let Some(int) = key.as_int()
-        {
+        if let Some(int) = key.as_int() {
             let mut buf = buffer::take();
-            match resolved.view.get_int(int, &mut buf) {
-                Ok(true) => {
+            match resolved.view.get_straight(int, &mut buf) {
+                Some(true) => {
                     return Ok(Some(Row { schema: resolved.schema, buf: Buffer::of(buf) }));
                 }
-                Ok(false) => {
+                Some(false) => {
                     buffer::give(buf);
                     return Ok(None);
                 }
-                Err(_) => {}
+                None => buffer::give(buf),
             }
         }
         self.get_any(&key)
@@ -150,9 +148,8 @@ impl Table {
     #[inline]
     pub fn read<K: IntoKey>(&self, key: K, row: &mut Row) -> Result<bool, Error> {
         let resolved = self.place.newest();
-        if resolved.int_key
-            && let Some(int) = key.as_int()
-            && let Ok(found) = resolved.view.get_int(int, row.buf.filled())
+        if let Some(int) = key.as_int()
+            && let Some(found) = resolved.view.get_straight(int, row.buf.filled())
         {
             row.schema = resolved.schema;
             return Ok(found);

@@ -151,6 +151,15 @@ impl<'a> ImageRef<'a> {
         Ok(Self { columns, var_bytes, words: &words[..expected] })
     }
 
+    /// The same of words of which there are enough, which the getters look at anyway.
+    #[inline(always)]
+    pub(crate) fn of_enough(columns: usize, var_bytes: usize, words: &'a [u64]) -> Self {
+        debug_assert!(
+            Self::new(columns, var_bytes, words).is_ok_and(|i| i.words.len() == words.len())
+        );
+        Self { columns, var_bytes, words }
+    }
+
     /// Number of columns.
     pub fn columns(&self) -> usize {
         self.columns

@@ -75,6 +75,23 @@ impl<'a> Latch<'a> {
         (odd.len() == version_words).then_some(Self { even, seq, odd })
     }
 
+    /// The same without a look at how many there are.
+    ///
+    /// # Safety
+    /// There are [`latch_words`]`(version_words)`.
+    #[inline(always)]
+    pub(crate) unsafe fn new_unchecked(words: &'a [AtomicU64], version_words: usize) -> Self {
+        debug_assert_eq!(words.len(), latch_words(version_words));
+        // SAFETY: all three lie within that many words.
+        unsafe {
+            Self {
+                even: words.get_unchecked(..version_words),
+                seq: words.get_unchecked(version_words),
+                odd: words.get_unchecked(version_words + 1..2 * version_words + 1),
+            }
+        }
+    }
+
     /// The words of the buffer that version `n` has, as long as it has it.
     #[inline]
     pub fn version(&self, n: u64) -> &'a [AtomicU64] {

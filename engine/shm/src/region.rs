@@ -242,6 +242,13 @@ impl Region {
         })
     }
 
+    /// All words of the mapping.
+    #[inline(always)]
+    pub(crate) fn all(&self) -> &[AtomicU64] {
+        // SAFETY: a mapping begins at a page; else as in `words`.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr().cast(), (self.bytes / 8) as usize) }
+    }
+
     /// `count` words from `offset` on: `None` if that is not a multiple of 8, or they are not all
     /// inside.
     #[inline]

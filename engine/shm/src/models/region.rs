@@ -45,6 +45,11 @@ impl Region {
         self.words.get(start..start.checked_add(count)?)
     }
 
+    /// All words that are there.
+    pub(crate) fn all(&self) -> &[AtomicU64] {
+        &self.words
+    }
+
     /// What `take` says when it has no more.
     pub fn exhausted(wanted: u64, offset: u64) -> ShmError {
         ShmError::NoMemory { wanted, offset, source: Errno::NOMEM }

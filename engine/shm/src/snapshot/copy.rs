@@ -94,8 +94,8 @@ impl<'a> TableCopy<'a> {
         out.room(words).as_mut_bytes().copy_from_slice(image);
         out.birth = head.birth;
         out.revision = head.revision;
-        out.columns = self.columns as u32;
-        out.var_bytes = var_bytes as u32;
+        out.form.columns = self.columns as u32;
+        out.form.var_bytes = var_bytes as u32;
         self.rest = rest;
         self.left -= 1;
         Ok(true)

@@ -185,15 +185,15 @@ pub fn remove(entries: &[AtomicU64], at: usize) -> isize {
 /// Least entries of an index.
 const LEAST: usize = if cfg!(loom) { 2 } else { 8 };
 
-/// log2 of the entries of a new index for `rows` rows: the smallest that `rows` fill to five eighths.
+/// log2 of the entries of a new index for `rows` rows: the smallest that `rows` fill to the half.
 pub fn size_for(rows: usize) -> u32 {
-    let least = (rows.max(1) * 8).div_ceil(5).max(LEAST);
+    let least = (rows.max(1) * 2).max(LEAST);
     least.next_power_of_two().trailing_zeros()
 }
 
 /// Whether `filled` entries (rows and tombstones) are too many for `entries`.
 pub fn is_over(filled: usize, entries: usize) -> bool {
-    filled * 8 > entries * 5
+    filled * 2 > entries
 }
 
 #[cfg(all(test, not(loom)))]

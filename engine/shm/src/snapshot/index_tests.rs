@@ -14,11 +14,11 @@ fn hash_of(key: u64) -> u64 {
 }
 
 #[test]
-fn sizes_are_five_eighths_full_at_most() {
+fn sizes_are_half_full_at_most() {
     assert_eq!(size_for(0), 3);
-    assert_eq!(size_for(10_000), 14);
-    assert_eq!(size_for(10_240), 14);
-    assert_eq!(size_for(10_241), 15);
+    assert_eq!(size_for(8_192), 14);
+    assert_eq!(size_for(8_193), 15);
+    assert_eq!(size_for(10_000), 15);
     assert_eq!(size_for(1_000_000), 21);
     for rows in 1..3000 {
         assert!(!is_over(rows, 1 << size_for(rows)));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::cell::{CellSite, CellValue};
-use super::layout::{FLAG_DELETED, VERSION_BIRTH, VERSION_REVISION};
+use super::layout::{FLAG_DELETED, VERSION_BIRTH, VERSION_META, VERSION_REVISION};
 use super::view::{TableView, cell_place};
 use crate::latch::{Latch, latch_words};
 use crate::pillar::Pillar;
@@ -32,7 +32,8 @@ impl PinnedCell {
     /// The cell at `site` of `view`; `None` where there is no such column or slot.
     pub fn new(view: &TableView, site: &CellSite, column: usize) -> Option<Self> {
         let columns = view.columns();
-        if column >= columns {
+        let (tag, shift, cell) = cell_place(columns, column);
+        if column >= columns || tag.max(cell).max(VERSION_META) >= view.shape.version {
             return None;
         }
         let region = view.region.clone();
@@ -43,7 +44,6 @@ impl PinnedCell {
         let words: &'static [AtomicU64] = unsafe { &*std::ptr::from_ref(words) };
         // SAFETY: as above: the index word lies in the same mapping.
         let index: &'static AtomicU64 = unsafe { &*std::ptr::from_ref(view.index_word()) };
-        let (tag, shift, cell) = cell_place(columns, column);
         Some(Self {
             latch: Latch::new(words, view.shape.version)?,
             index,
@@ -61,16 +61,17 @@ impl PinnedCell {
     pub fn load(&self) -> Option<CellValue> {
         let entry = self.latch.enter();
         let version = self.latch.version(entry.version());
-        let bits = version.get(self.cell)?.load(Ordering::Relaxed);
-        let tag = version.get(self.tag)?.load(Ordering::Relaxed) >> self.shift;
-        let birth = version.get(VERSION_BIRTH)?.load(Ordering::Relaxed);
-        let flags = version.get(VERSION_REVISION)?.load(Ordering::Relaxed);
+        // SAFETY: `new` looked that a version has these words.
+        let word = |at: usize| unsafe { version.get_unchecked(at) }.load(Ordering::Relaxed);
+        let (bits, tag) = (word(self.cell), word(self.tag) >> self.shift);
+        let (birth, flags) = (word(VERSION_BIRTH), word(VERSION_REVISION));
         let holds = self.latch.holds(entry);
         Pillar::MovedFence.fence(Ordering::Acquire);
         let there = self.index.load(Ordering::Relaxed) != 0 || !Pillar::Moved.stands();
         let ours = birth == self.birth || !Pillar::CellBirth.stands();
         let row = flags & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
-        if !holds || !there || !ours || !row {
+        // One jump for all of them.
+        if !(holds & there & ours & row) {
             return None;
         }
         Some(CellValue { class: StorageClass::from_tag(tag as u8 & 0xF)?, bits })

@@ -138,7 +138,8 @@ impl ScanBuf {
             let room = head + (before.var_bytes as usize).div_ceil(8);
             let image = row.image().words();
             let reuse = before.present && room == image.len();
-            (seen.birth, seen.revision, seen.var_bytes) = (row.birth, row.revision, row.var_bytes);
+            (seen.birth, seen.revision, seen.var_bytes) =
+                (row.birth, row.revision, row.form.var_bytes);
             if reuse {
                 self.words[seen.start..seen.start + room].copy_from_slice(image);
             } else {

@@ -13,7 +13,6 @@ use super::layout::{
 use super::rowbuf::RowBuf;
 use crate::latch::{Entry, Latch, latch_words};
 use crate::sync::{AtomicU64, Ordering};
-use crate::value::StorageClass;
 use crate::words::copy_words;
 
 /// How often a copy begins anew when its version was overwritten under it. Each time costs the
@@ -60,18 +59,6 @@ pub(crate) struct IntKey {
     pub cell: usize,
 }
 
-impl IntKey {
-    /// Whether the integer `key` stands there, as far as a version that may be changing can tell.
-    #[inline]
-    fn has(self, version: &[AtomicU64], key: i64) -> bool {
-        let (Some(tag), Some(cell)) = (version.get(self.tag), version.get(self.cell)) else {
-            return false;
-        };
-        (tag.load(Ordering::Relaxed) >> self.shift) & 0xF == StorageClass::Integer as u64
-            && cell.load(Ordering::Relaxed) == key as u64
-    }
-}
-
 /// The latch of the slot at `offset`.
 ///
 /// # Errors
@@ -88,62 +75,10 @@ pub(crate) fn latch_at<'a, S: Space + ?Sized>(
         .ok_or(ReadError::Corrupt { what: "slot", offset })
 }
 
-/// One try to copy the newest version of the slot at `offset`, if the integer `key` stands at
-/// `place` in it; false where it does not, or the version was overwritten, or has no row, or anything
-/// is wrong.
-#[inline]
-pub(crate) fn try_copy_newest<S: Space + ?Sized>(
-    space: &S,
-    shape: &SlotShape,
-    offset: u64,
-    key: i64,
-    place: IntKey,
-    out: &mut RowBuf,
-) -> bool {
-    let Ok(latch) = latch_at(space, shape, offset) else { return false };
-    let entry = latch.enter();
-    if entry.version() & 1 == 0 {
-        // A call of its own, so that the processor guesses which version it is and fetches that while
-        // it still waits for the sequence.
-        return try_copy_even(space, shape, offset, key, place, out);
-    }
-    let version = latch.version(entry.version());
-    if !place.has(version, key) {
-        return false;
-    }
-    let (made, block) = copy_head(shape, version, out);
-    if !block.is_none() {
-        return try_copy_block(space, shape, offset, entry, out);
-    }
-    latch.holds(entry) && made & FLAG_DELETED == 0
-}
-
-/// The same for an even version; a slot that never had a row is taken for one, and refused.
+/// One try to copy what version `entry` of the slot at `offset` is, with the block that it has; false where
+/// it was overwritten, or has no row, or anything is wrong.
 #[inline(never)]
-fn try_copy_even<S: Space + ?Sized>(
-    space: &S,
-    shape: &SlotShape,
-    offset: u64,
-    key: i64,
-    place: IntKey,
-    out: &mut RowBuf,
-) -> bool {
-    let Ok(latch) = latch_at(space, shape, offset) else { return false };
-    let entry = latch.enter();
-    let version = latch.version(entry.version());
-    if !place.has(version, key) {
-        return false;
-    }
-    let (made, block) = copy_head(shape, version, out);
-    if !block.is_none() {
-        return try_copy_block(space, shape, offset, entry, out);
-    }
-    latch.holds(entry) && made & FLAG_DELETED == 0 && entry.version() != 0
-}
-
-/// The same, from where the version turned out to have a block.
-#[inline(never)]
-fn try_copy_block<S: Space + ?Sized>(
+pub(crate) fn try_copy_block<S: Space + ?Sized>(
     space: &S,
     shape: &SlotShape,
     offset: u64,
@@ -151,7 +86,8 @@ fn try_copy_block<S: Space + ?Sized>(
     out: &mut RowBuf,
 ) -> bool {
     let Ok(latch) = latch_at(space, shape, offset) else { return false };
-    matches!(copy_version(space, shape, Which::Newest, latch, entry, out), Copied::Row)
+    entry.version() != 0
+        && matches!(copy_version(space, shape, Which::Newest, latch, entry, out), Copied::Row)
 }
 
 /// Copies the newest version of the slot at `offset`.
@@ -291,8 +227,8 @@ fn copy_head(shape: &SlotShape, version: &[AtomicU64], out: &mut RowBuf) -> (u64
     let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
     out.birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
     out.revision = made & REVISION_MASK;
-    out.columns = shape.columns as u32;
-    out.var_bytes = 0;
+    out.form.columns = shape.columns as u32;
+    out.form.var_bytes = 0;
     copy_words(head, out.room(head.len()));
     (made, block)
 }
@@ -316,7 +252,7 @@ fn copy_version<S: Space + ?Sized>(
         let Some(shared) = space.words(block.offset(), block.words()) else {
             return Copied::Corrupt(ReadError::Corrupt { what: "block", offset: block.offset() });
         };
-        out.var_bytes = block.bytes() as u32;
+        out.form.var_bytes = block.bytes() as u32;
         let (to_head, to_var) = out.room(shape.head + shared.len()).split_at_mut(shape.head);
         // Again, as the longer image may have another place.
         copy_words(&which.words(&latch, entry)[VERSION_META..], to_head);

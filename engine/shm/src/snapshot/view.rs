@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cell::CellSite;
 use super::error::ReadError;
+use super::fast::Straight;
 use super::index::{Space, lookup};
 use super::layout::{SlotShape, TABLE_WORDS, VERSION_META};
 use super::rowbuf::RowBuf;
@@ -30,7 +31,9 @@ pub struct TableView {
     /// Offset of the table header.
     place: u64,
     seed: u64,
-    int_key: Option<IntKey>,
+    /// Whether a key is an integer as it is.
+    int_key: bool,
+    straight: Option<Straight>,
     pub(super) parts: Vec<KeyPart>,
     segment: Arc<Segment>,
     identity: (u32, u32),
@@ -81,8 +84,10 @@ impl TableView {
         if !found {
             return Err(corrupt);
         }
+        let int_key = IntKey::of(&parts, shape.columns);
         Ok(Self {
-            int_key: IntKey::of(&parts, shape.columns),
+            int_key: int_key.is_some(),
+            straight: Straight::of(&region, place, &shape, int_key),
             seed: segment.seed(),
             identity: (def.id, def.shape),
             region,
@@ -160,8 +165,8 @@ impl TableView {
     /// faster than it can be copied.
     #[inline]
     pub fn get(&self, key: &Key, out: &mut RowBuf) -> Result<bool, ReadError> {
-        match (key, self.int_key) {
-            (Key::Int(value), Some(place)) => self.get_at(*value, place, out),
+        match key {
+            Key::Int(value) if self.int_key => self.get_int(*value, out),
             _ => Ok(self.find(key, out)?.is_some()),
         }
     }
@@ -172,18 +177,18 @@ impl TableView {
     /// As [`TableView::get`]; [`ReadError::KeyCount`] where the key has several columns.
     #[inline]
     pub fn get_int(&self, key: i64, out: &mut RowBuf) -> Result<bool, ReadError> {
-        match self.int_key {
-            Some(place) => self.get_at(key, place, out),
+        match self.get_straight(key, out) {
+            Some(found) => Ok(found),
+            None if self.int_key => self.get_surely(key, out),
             None => self.get_converted(key, out),
         }
     }
 
-    #[inline]
-    fn get_at(&self, key: i64, place: IntKey, out: &mut RowBuf) -> Result<bool, ReadError> {
-        match self.try_get(key, place, out) {
-            Some(found) => Ok(found),
-            None => self.get_surely(key, out),
-        }
+    /// The same in a straight line; `None` where [`TableView::get_int`] is to be asked: what is there is out of
+    /// the ordinary, or was being written.
+    #[inline(always)]
+    pub fn get_straight(&self, key: i64, out: &mut RowBuf) -> Option<bool> {
+        self.try_get(key, self.straight.as_ref()?, out)
     }
 
     #[cold]
