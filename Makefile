@@ -24,7 +24,8 @@ LOOM_DIR := target/loom
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: help build built header freeze-abi stage where install uninstall examples
-.PHONY: test test-unit python test-loom test-torture test-fuzz test-figures test-counts torture fuzz bench clean
+.PHONY: test test-unit python test-loom test-torture test-fuzz test-figures test-counts torture fuzz
+.PHONY: bench figures clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -140,8 +141,15 @@ test-figures:  ## what a read costs in C, beside what it costs in Rust
 test-counts:  ## how many instructions reads and submissions take; COUNTS=write records it
 	$(CARGO) test --locked -p shmirror-ffi --test counts -- --nocapture --test-threads=1
 
-bench: build  ## the figures of this machine, beside what they must reach
-	target/release/shmirror bench
+# A workspace of its own, which builds where this one does. QUICK=1 for a short run, ONLY="R1 W2" for some rows;
+# what was kept of a full run stays then.
+bench: build  ## shmirror beside its peers, all in one run: bench/README.md
+	CARGO_TARGET_DIR="$(abspath $(OUT)/..)" $(CARGO) build --release --locked --manifest-path bench/Cargo.toml
+	$(OUT)/shmirror-bench $(if $(QUICK),--quick) $(ONLY:%=--only %) \
+		--out $(if $(QUICK)$(ONLY),$(or $(CARGO_TARGET_DIR),target)/bench,bench)/results.json
+
+figures: build  ## the figures of this machine, beside what they must reach
+	$(OUT)/shmirror bench
 
 clean:  ## remove what was built
 	$(CARGO) clean

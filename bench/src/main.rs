@@ -5,11 +5,12 @@
 //!           │ rounds: every system in turn, none twice before each was once (measure)
 //!           ▼
 //!         lines (report): min, median, spread, ratio to ours, what was to be reached
-//!           └─► results.json, and the chart that the README shows (chart)
+//!           └─► results.json ─► the chart that the README shows (chart)
 //! ```
 //! One process measures at a time; the others of a row wait for their order. Where two cores allow, who
 //! measures has one of its own, and daemons and servers have the other.
 
+mod chart;
 mod context;
 mod instance;
 mod measure;
@@ -21,7 +22,7 @@ mod worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::context::Context;
@@ -45,6 +46,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Draws the chart anew, beside results that were kept
+    Chart {
+        /// Results, as JSON
+        results: PathBuf,
+    },
     /// What a process of a row does; started by the run
     #[command(hide = true)]
     Part {
@@ -58,6 +64,7 @@ enum Part {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.part {
+        Some(Part::Chart { results }) => chart::draw_file(results),
         Some(Part::Part { name, told }) => worker::obey(name, told),
         None => run(&arguments),
     };
@@ -76,15 +83,27 @@ fn run(arguments: &Arguments) -> Result<()> {
         arguments.only.is_empty() || arguments.only.iter().any(|o| id.eq_ignore_ascii_case(o))
     };
     let mut report = Report::begin(&context);
+    let mut failed = Vec::new();
     for row in row::ROWS.iter().filter(|row| wanted(row.id)) {
         eprintln!("{} {} …", row.id, row.what);
-        for line in (row.run)(&context)? {
-            print!("{line}");
-            report.add(line);
+        match (row.run)(&context) {
+            Ok(lines) => lines.into_iter().for_each(|line| {
+                print!("{line}");
+                report.add(line);
+            }),
+            // The others are worth having.
+            Err(error) => {
+                eprintln!("{} failed: {error:#}", row.id);
+                failed.push(row.id);
+            }
         }
     }
+    print!("{}", report.summary());
     if let Some(path) = &arguments.out {
         report.write(path)?;
+        chart::draw_file(path)?;
+        println!("results: {}, {}", path.display(), path.with_extension("svg").display());
     }
+    ensure!(failed.is_empty(), "rows that failed: {}", failed.join(", "));
     Ok(())
 }

@@ -12,6 +12,12 @@ use crate::measure::Measured;
 /// The name of this system in all lines.
 pub const OURS: &str = "shmirror";
 
+/// Whether a system is one that ours is compared with: neither another way to use ours, nor bare work that no
+/// system can do without.
+pub fn is_peer(name: &str) -> bool {
+    !name.starts_with(OURS) && !name.starts_with("bare ")
+}
+
 /// What is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
@@ -65,6 +71,35 @@ impl Line {
             Better::Lower => other / ours,
             Better::Higher => ours / other,
         })
+    }
+
+    /// The best of the others, and how many times better ours is.
+    fn best_peer(&self) -> Option<(&Measured, f64)> {
+        let peers = self.systems.iter().filter(|system| is_peer(&system.name));
+        peers
+            .filter_map(|peer| Some((peer, self.ratio(&peer.name)?)))
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+
+    /// One line of the table at the end.
+    fn summary(&self) -> String {
+        let value = |value: f64| format!("{} {}", short(value), self.unit);
+        let ours = self.median(OURS).map_or("—".into(), value);
+        let (peer, ratio) = match self.best_peer() {
+            Some((peer, ratio)) => {
+                let median = peer.median().map_or("—".into(), value);
+                (format!("{} {median}", peer.name), format!("{} ×", short(ratio)))
+            }
+            None => ("—".into(), String::new()),
+        };
+        let met: Vec<_> = self.demands.iter().map(|demand| self.verdict(demand).1).collect();
+        let met = match met.as_slice() {
+            [] => "",
+            met if met.contains(&Some(false)) => "NOT REACHED",
+            met if met.contains(&None) => "not measured",
+            _ => "reached",
+        };
+        format!("{:<3} {ours:>17}  {peer:<44} {ratio:>7}  {met:<12} {}", self.id, self.what)
     }
 
     /// A demand in words, and whether it is met; `None`: it could not be measured here.
@@ -212,12 +247,48 @@ impl Report {
         self.lines.push(line);
     }
 
+    /// A line each, and how many demands were not reached.
+    pub fn summary(&self) -> String {
+        let mut table = format!(
+            "\n{:<3} {:>17}  {:<44} {:>7}  {:<12} what\n",
+            "row", "ours", "best peer", "ours is", "demands"
+        );
+        for line in &self.lines {
+            table += &(line.summary().trim_end().to_owned() + "\n");
+        }
+        let (mut count, mut unknown, mut missed) = (0, 0, Vec::new());
+        for line in &self.lines {
+            for demand in &line.demands {
+                count += 1;
+                match line.verdict(demand) {
+                    (_, Some(true)) => {}
+                    (words, Some(false)) => {
+                        missed.push(format!("{}  {}: {words}", line.id, line.what));
+                    }
+                    (_, None) => unknown += 1,
+                }
+            }
+        }
+        table += &format!("\n{} of {count} demands not reached", missed.len());
+        if unknown > 0 {
+            table += &format!(", {unknown} not measured here");
+        }
+        for demand in missed {
+            table += &format!("\n    {demand}");
+        }
+        table + "\n"
+    }
+
     /// Everything, as JSON, into a file.
     pub fn write(&self, path: &Path) -> Result<()> {
         let lines: Vec<Json> = self.lines.iter().map(as_json).collect();
         let whole = json!({"machine": self.machine, "lines": lines});
         let text = serde_json::to_string_pretty(&whole)?;
-        std::fs::write(path, text + "\n").with_context(|| path.display().to_string())
+        let place = || path.display().to_string();
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).with_context(place)?;
+        }
+        std::fs::write(path, text + "\n").with_context(place)
     }
 }
 
