@@ -181,7 +181,10 @@ impl Rows {
         if sorted {
             order.by_key(&self.schema.key, self.places().map(|(place, row)| (place, row.image)));
         } else {
-            order.as_they_come(self.places().map(|(place, _)| place));
+            match &self.copied {
+                None => order.as_they_come((0..self.read.places()).filter(|at| self.read.has(*at))),
+                Some(_) => order.as_they_come(self.places().map(|(place, _)| place)),
+            }
         }
         self.order = order;
     }

@@ -12,12 +12,15 @@
 
 use super::error::ReadError;
 use super::index::Space;
-use super::layout::CHUNK_WORDS;
+use super::layout::{
+    BlockRef, CHUNK_WORDS, VERSION_BIRTH, VERSION_BLOCK, VERSION_META, VERSION_REVISION,
+};
 use super::rowbuf::RowBuf;
 use super::slot::{AsOf, copy_as_of, latch_at};
 use super::view::TableView;
 use crate::image::{ImageRef, head_words};
 use crate::pillar::Pillar;
+use crate::points::{self, Point};
 use crate::sync::Ordering;
 use crate::table_at;
 
@@ -95,14 +98,25 @@ impl ScanBuf {
 
     /// The row of the key at `index` of the list that was asked for, or of a scan in that place of the
     /// table; `None` where there is none.
+    #[inline]
     pub fn row(&self, index: usize) -> Option<ScanRow<'_>> {
         self.seen.get(index).filter(|s| s.present).map(|s| self.view(s))
     }
 
+    #[inline]
     fn view(&self, seen: &Seen) -> ScanRow<'_> {
-        let image = ImageRef::new(self.columns, seen.var_bytes as usize, &self.words[seen.start..])
-            .expect("each row was put in with the words of its columns and bytes");
+        let var_bytes = seen.var_bytes as usize;
+        let count = head_words(self.columns) + var_bytes.div_ceil(8);
+        // Each row was put in with the words of its columns and bytes.
+        let words = &self.words[seen.start..seen.start + count];
+        let image = ImageRef::of_enough(self.columns, var_bytes, words);
         ScanRow { birth: seen.birth, revision: seen.revision, image }
+    }
+
+    /// Whether there is a row in this place.
+    #[inline]
+    pub fn has(&self, index: usize) -> bool {
+        self.seen.get(index).is_some_and(|seen| seen.present)
     }
 
     pub(super) fn begin(&mut self, columns: usize) {
@@ -246,12 +260,43 @@ impl TableView {
             }
             let first = offset + CHUNK_WORDS as u64 * 8;
             for n in 0..slots {
-                done &= self.visit(first + n * self.shape.stride(), at, revision, out)?;
+                let slot = first + n * self.shape.stride();
+                if out.seen.len() != at || !self.append(slot, revision, out)? {
+                    done &= self.visit(slot, at, revision, out)?;
+                }
                 at += 1;
             }
             offset = next;
         }
         Ok(done)
+    }
+
+    /// Appends what the slot has, which was not looked at before, where its newest version is a row of
+    /// `revision` with nothing in a block: what most are. False where not, or where it was overwritten.
+    #[inline]
+    fn append(&self, slot: u64, revision: u64, out: &mut ScanBuf) -> Result<bool, ReadError> {
+        let latch = latch_at(self.space(), &self.shape, slot)?;
+        let entry = latch.enter();
+        let newest = entry.version();
+        let (meta, head) = latch.version(newest).split_at(VERSION_META);
+        let birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
+        // With the flag of a deleted row it is beyond all revisions.
+        let made = meta[VERSION_REVISION].load(Ordering::Relaxed);
+        let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
+        if newest == 0 || made > revision || !block.is_none() {
+            return Ok(false);
+        }
+        points::pass(Point::Copied);
+        let start = out.words.len();
+        out.words.extend(head.iter().map(|word| word.load(Ordering::Relaxed)));
+        if !latch.holds(entry) {
+            out.words.truncate(start);
+            return Ok(false);
+        }
+        let (var_bytes, present, is_newest) = (0, true, true);
+        out.seen.push(Seen { newest, birth, revision: made, start, var_bytes, present, is_newest });
+        out.rows += 1;
+        Ok(true)
     }
 
     #[inline]
