@@ -47,6 +47,11 @@ impl Context {
         self.cores.map(|(measuring, _)| measuring)
     }
 
+    /// The core of one of several who measure, in turns with those who serve.
+    pub fn in_turns(&self, at: usize) -> Option<usize> {
+        if at.is_multiple_of(2) { self.measuring() } else { self.serving() }
+    }
+
     /// The core of who serves.
     pub fn serving(&self) -> Option<usize> {
         self.cores.map(|(_, serving)| serving)

@@ -83,21 +83,22 @@ pub fn quantile(sorted: &[f64], part: f64) -> f64 {
 }
 
 /// Has all systems run their rounds, in turns, after one round each that does not count.
-pub fn race(context: &Context, mut runners: Vec<Runner<'_>>) -> Result<Vec<Measured>> {
-    let mut all: Vec<(Vec<f64>, BTreeMap<String, Vec<f64>>)> =
-        vec![Default::default(); runners.len()];
+pub fn race(context: &Context, runners: Vec<Runner<'_>>) -> Result<Vec<Measured>> {
+    race_rounds(context.rounds(), runners)
+}
+
+/// The same with so many rounds, where one takes long.
+pub fn race_rounds(rounds: usize, mut runners: Vec<Runner<'_>>) -> Result<Vec<Measured>> {
+    let mut all: Vec<Vec<Round>> = vec![Vec::new(); runners.len()];
     let count = runners.len();
-    for round in 0..=context.rounds() {
+    for round in 0..=rounds {
         for turn in 0..count {
             // Who was first in one round is last in the next.
             let at = (turn + round) % count;
             let runner = &mut runners[at];
             let done = (runner.run)().with_context(|| runner.name.clone())?;
             if round > 0 {
-                all[at].0.push(done.value);
-                for (name, value) in done.beside {
-                    all[at].1.entry(name).or_default().push(value);
-                }
+                all[at].push(done);
             }
         }
     }
@@ -105,9 +106,18 @@ pub fn race(context: &Context, mut runners: Vec<Runner<'_>>) -> Result<Vec<Measu
         "torn" | "lost" => values.iter().sum(),
         _ => median(values).unwrap_or(f64::NAN),
     };
-    let measured = runners.iter().zip(all).map(|(runner, (rounds, beside))| {
-        let beside = beside.iter().map(|(n, values)| (n.clone(), summed(n, values))).collect();
-        Measured { name: runner.name.clone(), rounds, beside, note: None }
+    let measured = runners.iter().zip(all).map(|(runner, rounds)| {
+        let mut others: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (name, value) in rounds.iter().flat_map(|round| &round.beside) {
+            others.entry(name).or_default().push(*value);
+        }
+        let beside = others.iter().map(|(n, values)| ((*n).to_owned(), summed(n, values)));
+        Measured {
+            name: runner.name.clone(),
+            beside: beside.collect(),
+            rounds: rounds.iter().map(|round| round.value).collect(),
+            note: None,
+        }
     });
     Ok(measured.collect())
 }

@@ -52,11 +52,6 @@ impl Worker {
         Ok(this)
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Gives an order, without waiting for the answer.
     pub fn tell(&mut self, order: &Json) -> Result<()> {
         let orders = self.orders.as_mut().context("it was told to end")?;

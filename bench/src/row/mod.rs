@@ -1,5 +1,10 @@
 //! The rows of the table.
 
+mod attach;
+mod crowd;
+mod events;
+mod mutex;
+mod notify;
 mod read;
 mod scan;
 mod write;
@@ -25,12 +30,29 @@ pub const ROWS: &[Row] = &[
     Row { id: "R1", what: "keyed reads", run: read::keyed },
     Row { id: "R2", what: "reads of one value", run: read::cells },
     Row { id: "R3", what: "keyed reads of other rows", run: read::others },
+    Row { id: "R4", what: "keyed reads by several processes", run: crowd::readers },
     Row { id: "R5", what: "scans", run: scan::whole },
     Row { id: "W1", what: "durable rows per second", run: write::many },
     Row { id: "W2", what: "one durable put", run: write::one },
+    Row { id: "N1", what: "from a commit until others know", run: notify::latency },
+    Row { id: "N2", what: "changes per second", run: events::rate },
+    Row { id: "A1", what: "what it takes to begin", run: attach::begin },
+    Row { id: "M1", what: "the mutex of the requests lane", run: mutex::all },
 ];
 
 /// What processes of these rows can be told to do.
 pub fn parts() -> impl Iterator<Item = (&'static str, Make)> {
-    [read::PARTS, scan::PARTS, write::PARTS].into_iter().flatten().copied()
+    [
+        attach::PARTS,
+        crowd::PARTS,
+        events::PARTS,
+        mutex::PARTS,
+        notify::PARTS,
+        read::PARTS,
+        scan::PARTS,
+        write::PARTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }

@@ -14,7 +14,7 @@ use crate::context::{Context, directory};
 use crate::instance::{Instance, options};
 use crate::measure::{Measured, Numbers, Round, Runner, quantile, race};
 use crate::report::{Better, Demand, Line, OURS};
-use crate::system::{KeyKind, Shape, lmdb, ours, redis, sqlite, text};
+use crate::system::{KeyKind, Shape, lmdb, ours, proof, redis, sqlite, text};
 use crate::worker::{self, Make, Part, Worker};
 
 /// What processes of these rows do.
@@ -26,7 +26,8 @@ const ROWS: u64 = 10_000;
 const UNDER_WAY: usize = 16;
 /// From one scattered row to the next: a prime that does not divide the number of rows.
 const SCATTER: u64 = 7_919;
-const COLUMNS: [&str; 8] = ["id", "a", "b", "c", "d", "e", "f", "g"];
+/// Columns of the table.
+pub const COLUMNS: [&str; 8] = ["id", "a", "b", "c", "d", "e", "f", "g"];
 
 /// Makes one durable transaction: these rows, each with these words.
 trait Writer {
@@ -72,6 +73,7 @@ fn write(told: &Json) -> Result<Box<dyn Part>> {
                 // Values that really change, all of them.
                 let mut words = [0; 8].map(|_: u64| numbers.next() >> 1);
                 words[0] = (from + i * stride) % all;
+                words[7] = proof(&words[..7]);
                 words
             }));
             if let Some(idle) = idle {
