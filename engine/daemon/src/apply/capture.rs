@@ -5,7 +5,6 @@
 //! whatever lay between is forgotten.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::functions::{Context, FunctionFlags};
@@ -21,6 +20,7 @@ use shmirror_shm::value::ValueRef;
 use super::db::{Db, SqlError};
 use super::delta::{Changed, RowDelta};
 use super::guard::CAPTURE;
+use super::places::Places;
 use super::reject::{Reject, show_values};
 use super::tables::Table;
 
@@ -31,26 +31,6 @@ struct Touched {
     key: Key,
     old: Option<Image>,
     new: Option<Image>,
-    /// The row before this one with the same hash.
-    next: Option<u32>,
-}
-
-/// Hashes that are hashes already.
-#[derive(Debug, Default)]
-pub(super) struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
-        }
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// The capture's state, shared by the working copy and the function that triggers call.
@@ -58,8 +38,7 @@ impl Hasher for AsIs {
 pub(crate) struct State {
     tables: HashMap<u32, Arc<Table>>,
     rows: Vec<Touched>,
-    heads: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
-    seed: u64,
+    places: Places,
     bytes: usize,
     fault: Option<Reject>,
     paused: bool,
@@ -76,8 +55,7 @@ pub(crate) struct Capture(Arc<Mutex<State>>);
 impl Capture {
     /// Registers the function on `db`.
     pub fn install(db: &Db) -> Result<Self, SqlError> {
-        let seed = RandomState::new().hash_one(0u64);
-        let state = Arc::new(Mutex::new(State { seed, ..State::default() }));
+        let state = Arc::new(Mutex::new(State::default()));
         let of_function = state.clone();
         db.connection().create_scalar_function(
             CAPTURE,
@@ -128,8 +106,7 @@ impl State {
     /// Forgets what was captured.
     pub fn clear(&mut self) {
         self.rows.clear();
-        self.heads.clear();
-        self.heads.shrink_to(1 << 16);
+        self.places.clear();
         self.rows.shrink_to(1 << 16);
         self.bytes = 0;
         self.fault = None;
@@ -216,18 +193,6 @@ impl State {
         self.record(table, key, None, Some(image))
     }
 
-    fn find(&self, hash: u64, table: u32, key: &Key) -> Option<usize> {
-        let mut at = self.heads.get(&hash).copied();
-        while let Some(i) = at {
-            let row = self.rows.get(i as usize)?;
-            if row.table == table && row.key == *key {
-                return Some(i as usize);
-            }
-            at = row.next;
-        }
-        None
-    }
-
     /// A row was this and is that; `None` where there is none.
     pub fn record(
         &mut self,
@@ -237,9 +202,10 @@ impl State {
         new: Option<Image>,
     ) -> Result<(), Reject> {
         let id = table.def.id;
-        let hash = key.hash(self.seed ^ u64::from(id));
+        let hash = self.places.hash(id, &key);
         let size = |image: &Option<Image>| image.as_ref().map_or(0, image_bytes);
-        if let Some(i) = self.find(hash, id, &key) {
+        let is_it = |i: usize| self.rows.get(i).is_some_and(|r| r.table == id && r.key == key);
+        if let Some(i) = self.places.find(hash, is_it) {
             let row = &mut self.rows[i];
             self.bytes = (self.bytes + size(&new)).saturating_sub(size(&row.new));
             row.new = new;
@@ -249,9 +215,8 @@ impl State {
                 return Err(Reject::limit("rows that one request changes", allowed + 1, allowed));
             }
             self.bytes += size(&new) + HEADER_WORDS * 8;
-            let at = self.rows.len() as u32; // TRANSACTION_ROWS is far below 2^32
-            let next = self.heads.insert(hash, at);
-            self.rows.push(Touched { table: id, key, old, new, next });
+            self.places.push(hash);
+            self.rows.push(Touched { table: id, key, old, new });
         }
         if self.bytes > limits::TRANSACTION_BYTES {
             return Err(Reject::limit(
@@ -294,13 +259,18 @@ impl State {
         Ok(())
     }
 
+    /// So many rows more are coming.
+    pub fn reserve(&mut self, count: usize) {
+        self.rows.reserve(count);
+        self.places.reserve(count);
+    }
+
     /// The net changes of the request, by rising number of their namespace, which are forgotten here.
     pub fn drain(&mut self) -> Result<Vec<RowDelta>, Reject> {
-        let rows = std::mem::take(&mut self.rows);
-        self.clear();
+        let mut rows = std::mem::take(&mut self.rows);
         let mut deltas = Vec::with_capacity(rows.len());
         let mut last: Option<Arc<Table>> = None;
-        for row in rows {
+        for row in rows.drain(..) {
             if last.as_ref().is_none_or(|t| t.def.id != row.table) {
                 last = self.tables.get(&row.table).cloned();
             }
@@ -313,6 +283,8 @@ impl State {
         if !deltas.is_sorted_by_key(|d| d.namespace) {
             deltas.sort_by_key(|d| d.namespace);
         }
+        self.rows = rows;
+        self.clear();
         Ok(deltas)
     }
 }

@@ -213,6 +213,7 @@ pub(super) fn run(
                     sure(check_insert_revision(&plan, row, wanted, revisions))?;
                 }
                 let mut target = Target::new(copy, &plan, direct)?;
+                target.state.reserve(rows.len());
                 for row in rows {
                     sure(check_count(&plan, row))?;
                     target.put(row, key_at.iter().map(|&i| &row[i]))?;
@@ -275,7 +276,8 @@ impl<'a> Target<'a> {
             }
         };
         let id = table.def.id;
-        let place = self.overlay.find(id, &canonical);
+        let hash = self.overlay.hash(id, &canonical);
+        let place = self.overlay.find(hash, id, &canonical);
         let old = match place {
             Some(place) => Some(self.overlay.image(place).clone()),
             None => self.ask(key)?,
@@ -304,7 +306,7 @@ impl<'a> Target<'a> {
         }
         match place {
             Some(place) => self.overlay.change(place, new.clone()),
-            None => self.overlay.enter(id, canonical.clone(), new.clone(), is_new),
+            None => self.overlay.enter(hash, id, canonical.clone(), new.clone(), is_new),
         }
         sure(self.state.record(table, canonical, old, Some(new)))
     }

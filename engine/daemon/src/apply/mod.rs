@@ -20,7 +20,7 @@
 //!
 //! ```text
 //! changes, plan   typed changes as statements           capture, tables   what the triggers tell
-//! direct, overlay typed changes without statements
+//! direct, overlay typed changes without statements      places              rows by table and key
 //! script          SQL text, statement by statement      delta             the net change, as told
 //! guard, replace  what a statement may do               schema, create    catalogue after DDL
 //! reach, shadow   what is there for who asks
@@ -41,6 +41,7 @@ mod functions;
 pub(crate) mod guard;
 mod load;
 mod overlay;
+pub(crate) mod places;
 mod plan;
 mod reach;
 pub(crate) mod reject;
@@ -412,7 +413,8 @@ impl WorkingCopy {
         let mut count = 0;
         rows::read_all(&self.db, &table, &mut |image| {
             let key = capture::key_of(&table, &image)?;
-            let newer = self.overlay.find(id, &key).map(|place| self.overlay.image(place));
+            let newer = self.overlay.find(self.overlay.hash(id, &key), id, &key);
+            let newer = newer.map(|place| self.overlay.image(place));
             f(&key, &newer.unwrap_or(&image).as_ref());
             count += 1;
             Ok(())

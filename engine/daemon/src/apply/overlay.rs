@@ -12,7 +12,6 @@
 //! order of their inserts. No row is ever deleted here.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
 use std::sync::Arc;
 
 use rusqlite::ffi;
@@ -20,8 +19,9 @@ use shmirror_shm::image::Image;
 use shmirror_shm::key::Key;
 use shmirror_shm::value::ValueRef;
 
-use super::capture::{AsIs, Capture, image_bytes};
+use super::capture::{Capture, image_bytes};
 use super::db::{Db, Kept, SqlError};
+use super::places::{Places, RowHash};
 use super::tables::Table;
 
 /// Most rows before it is written to SQLite: who then sends SQL waits for that.
@@ -37,9 +37,6 @@ struct Row {
     image: Image,
     /// SQLite has no row with this key.
     is_new: bool,
-    hash: u64,
-    /// The row before this one with the same hash.
-    next: Option<u32>,
 }
 
 /// What a change did.
@@ -48,7 +45,7 @@ enum Undo {
     /// The row was not here before; it stands last.
     Entered,
     /// It had this image.
-    Changed(u32, Image),
+    Changed(usize, Image),
 }
 
 /// The statements that tell SQLite of a table's rows, and ask it for them.
@@ -69,30 +66,15 @@ struct Way {
 }
 
 /// The overlay of a working copy.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Overlay {
     rows: Vec<Row>,
-    heads: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
+    places: Places,
     undo: Vec<Undo>,
     /// Where the present request begins in `undo`.
     request: usize,
     bytes: usize,
-    seed: u64,
     statements: HashMap<u32, Statements>,
-}
-
-impl Default for Overlay {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            heads: HashMap::default(),
-            undo: Vec::new(),
-            request: 0,
-            bytes: 0,
-            seed: RandomState::new().hash_one(0u64),
-            statements: HashMap::new(),
-        }
-    }
 }
 
 impl Overlay {
@@ -106,43 +88,36 @@ impl Overlay {
         self.rows.len() >= ROWS || self.bytes >= BYTES
     }
 
-    /// The place of a row, where it is here.
-    pub fn find(&self, table: u32, key: &Key) -> Option<u32> {
-        let mut at = self.heads.get(&self.hash(table, key)).copied();
-        while let Some(i) = at {
-            let row = self.rows.get(i as usize)?;
-            if row.table == table && row.key == *key {
-                return Some(i);
-            }
-            at = row.next;
-        }
-        None
+    /// The hash of a row.
+    pub fn hash(&self, table: u32, key: &Key) -> RowHash {
+        self.places.hash(table, key)
     }
 
-    fn hash(&self, table: u32, key: &Key) -> u64 {
-        key.hash(self.seed ^ u64::from(table))
+    /// The place of a row, where it is here.
+    pub fn find(&self, hash: RowHash, table: u32, key: &Key) -> Option<usize> {
+        let is_it =
+            |at: usize| self.rows.get(at).is_some_and(|row| row.table == table && row.key == *key);
+        self.places.find(hash, is_it)
     }
 
     /// The image of the row at `place`.
-    pub fn image(&self, place: u32) -> &Image {
-        &self.rows[place as usize].image
+    pub fn image(&self, place: usize) -> &Image {
+        &self.rows[place].image
     }
 
     /// The row at `place` has another image now.
-    pub fn change(&mut self, place: u32, image: Image) {
-        let row = &mut self.rows[place as usize];
+    pub fn change(&mut self, place: usize, image: Image) {
+        let row = &mut self.rows[place];
         self.bytes = (self.bytes + image_bytes(&image)).saturating_sub(image_bytes(&row.image));
         let before = std::mem::replace(&mut row.image, image);
         self.undo.push(Undo::Changed(place, before));
     }
 
-    /// A row that is not here has this image now. `is_new`: SQLite does not have it.
-    pub fn enter(&mut self, table: u32, key: Key, image: Image, is_new: bool) {
+    /// A row that is not here, with this hash, has this image now. `is_new`: SQLite does not have it.
+    pub fn enter(&mut self, hash: RowHash, table: u32, key: Key, image: Image, is_new: bool) {
         self.bytes += image_bytes(&image);
-        let hash = self.hash(table, &key);
-        let place = self.rows.len() as u32; // limits::TRANSACTION_ROWS and ROWS are far below 2^32
-        let next = self.heads.insert(hash, place);
-        self.rows.push(Row { table, key, image, is_new, hash, next });
+        self.places.push(hash);
+        self.rows.push(Row { table, key, image, is_new });
         self.undo.push(Undo::Entered);
     }
 
@@ -172,8 +147,7 @@ impl Overlay {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.rows.shrink_to(1 << 16);
-        self.heads.clear();
-        self.heads.shrink_to(1 << 16);
+        self.places.clear();
         self.bytes = 0;
         self.end_group();
         self.request = 0;
@@ -192,14 +166,11 @@ impl Overlay {
                 Some(Undo::Entered) => {
                     let Some(row) = self.rows.pop() else { continue };
                     self.bytes -= image_bytes(&row.image);
-                    match row.next {
-                        Some(next) => self.heads.insert(row.hash, next),
-                        None => self.heads.remove(&row.hash),
-                    };
+                    self.places.pop();
                     f(row);
                 }
                 Some(Undo::Changed(place, image)) => {
-                    let row = &mut self.rows[place as usize];
+                    let row = &mut self.rows[place];
                     self.bytes += image_bytes(&image);
                     self.bytes -= image_bytes(&row.image);
                     let row =

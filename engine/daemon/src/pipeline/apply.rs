@@ -163,6 +163,7 @@ impl Pipeline {
             }
             group.schema = Some(schema);
         }
+        group.reserve(applied.changes.len());
         for delta in applied.changes.iter() {
             // What is new has no number yet: there is nothing to look up.
             let is_new = delta.operation == Operation::Insert;

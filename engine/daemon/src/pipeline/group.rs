@@ -4,7 +4,6 @@
 //! last image of each row for the segment, come out. Later transactions of a group see the births
 //! and revisions that earlier ones gave.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use shmirror_shm::image::Image;
@@ -13,6 +12,7 @@ use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, RowRecord, encode
 use shmirror_shm::request::ResultSet;
 use shmirror_shm::snapshot::RowChange;
 
+use crate::apply::places::{Places, RowHash};
 use crate::apply::{Reject, RowDelta, SchemaDelta, Sequences};
 use crate::refusal::Refusal;
 use crate::rights::Rights;
@@ -73,7 +73,7 @@ pub(super) struct Group {
     /// Why the group as a whole cannot go on, where it cannot.
     pub poison: Option<Refusal>,
     rows: Vec<Row>,
-    index: HashMap<u32, HashMap<Key, usize>>,
+    places: Places,
     touched: Vec<(u16, u32)>,
 }
 
@@ -91,7 +91,7 @@ impl Group {
             sequences: None,
             poison: None,
             rows: Vec::new(),
-            index: HashMap::new(),
+            places: Places::default(),
             touched: Vec::new(),
         }
     }
@@ -99,14 +99,26 @@ impl Group {
     /// Birth and revision of a row that the group changed: `Some(None)` where it deleted it, `None`
     /// where it did not touch it.
     pub fn identity_of(&self, table: u32, key: &Key) -> Option<Option<(u64, u64)>> {
-        let row = &self.rows[*self.index.get(&table)?.get(key)?];
+        let row = &self.rows[self.find(self.places.hash(table, key), table, key)?];
         Some(row.image.as_ref().map(|_| (row.birth, row.revision)))
+    }
+
+    fn find(&self, hash: RowHash, table: u32, key: &Key) -> Option<usize> {
+        let is_it = |at: usize| self.rows[at].table == table && self.rows[at].key == *key;
+        self.places.find(hash, is_it)
+    }
+
+    /// So many changes come next.
+    pub fn reserve(&mut self, changes: usize) {
+        self.rows.reserve(changes);
+        self.places.reserve(changes);
     }
 
     /// Adds one row's net change by a transaction of `origin`. `birth` is what the segment has for
     /// the row; of an insert, which is of a row that it does not have, `None`.
     pub fn change(&mut self, delta: &RowDelta, birth: Option<u64>, origin: &RecordHeader) {
-        let at = self.index.get(&delta.table).and_then(|keys| keys.get(&delta.key)).copied();
+        let hash = self.places.hash(delta.table, &delta.key);
+        let at = self.find(hash, delta.table, &delta.key);
         let published = at.map_or(birth.is_some(), |at| self.rows[at].published);
         let present = at.map_or(birth, |at| {
             let row = &self.rows[at];
@@ -120,8 +132,9 @@ impl Group {
             }
         };
         let columns = usize::from(delta.columns);
-        if !self.index.contains_key(&delta.table) {
-            self.touched.push((delta.namespace, delta.table));
+        let table = (delta.namespace, delta.table);
+        if self.touched.last() != Some(&table) && !self.touched.contains(&table) {
+            self.touched.push(table);
         }
         let record = RowRecord {
             operation: delta.operation,
@@ -147,8 +160,7 @@ impl Group {
         match at {
             Some(at) => self.rows[at] = row,
             None => {
-                let keys = self.index.entry(row.table).or_default();
-                keys.insert(row.key.clone(), self.rows.len());
+                self.places.push(hash);
                 self.rows.push(row);
             }
         }

@@ -248,11 +248,19 @@ impl Segments {
     /// The changes of each part, in the order of the parts.
     pub fn sort(&self, changes: Vec<RowChange>) -> Result<Vec<Vec<RowChange>>, SegmentError> {
         let mut sorted: Vec<Vec<RowChange>> = self.parts.iter().map(|_| Vec::new()).collect();
-        for change in changes {
+        let place = |change: &RowChange| {
             let (table, shape) = (change.table, change.shape);
             let place = self.namespace_of(table).and_then(|namespace| self.place(namespace));
-            let place = place.ok_or(SegmentError::UnknownTable { table, shape })?;
-            sorted[place].push(change);
+            place.ok_or(SegmentError::UnknownTable { table, shape })
+        };
+        let Some(first) = changes.first() else { return Ok(sorted) };
+        if changes.iter().all(|change| change.table == first.table) {
+            let place = place(first)?;
+            sorted[place] = changes;
+            return Ok(sorted);
+        }
+        for change in changes {
+            sorted[place(&change)?].push(change);
         }
         Ok(sorted)
     }

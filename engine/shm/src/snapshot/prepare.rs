@@ -123,12 +123,17 @@ impl SegmentWriter {
     ) -> Result<(), SegmentError> {
         let mut row = RowBuf::new();
         let mut inserts: Vec<usize> = vec![0; self.tables.len()];
+        let mut last: Option<((u32, u32), usize)> = None;
         for change in changes {
             let (table, shape) = (change.table, change.shape);
-            let at = *self
-                .by_shape
-                .get(&(table, shape))
-                .ok_or(SegmentError::UnknownTable { table, shape })?;
+            let at = match last {
+                Some((of, at)) if of == (table, shape) => at,
+                _ => *self
+                    .by_shape
+                    .get(&(table, shape))
+                    .ok_or(SegmentError::UnknownTable { table, shape })?,
+            };
+            last = Some(((table, shape), at));
             if let Some(prepared_row) = self.prepare_row(at, change, &mut row)? {
                 inserts[at] += usize::from(prepared_row.kind == Kind::Insert);
                 prepared.rows.push(prepared_row);
@@ -155,7 +160,7 @@ impl SegmentWriter {
         let unknown = SegmentError::UnknownTable { table, shape };
         let Some(storage) = &self.tables[at] else { return Err(unknown) };
         let hash = storage.hash(&change.key);
-        let found = storage.find(&self.arena, &change.key, row);
+        let found = storage.locate(&self.arena, &change.key, hash);
         if let Some(image) = &change.image {
             check(storage, &image.as_ref())?;
         }
@@ -171,7 +176,11 @@ impl SegmentWriter {
                 (Kind::Insert, slot)
             }
         };
-        let present = (kind == Kind::Update).then_some(&*row);
+        let has_block = change.image.as_ref().is_some_and(|image| image.as_ref().var_bytes() > 0);
+        let present = (kind == Kind::Update && has_block)
+            .then(|| self.tables[at].as_ref().is_some_and(|s| s.read(&self.arena, slot, row)))
+            .is_some_and(|read| read)
+            .then_some(&*row);
         match self.prepare_block(at, slot, change.image.as_ref(), present) {
             Ok((block, fresh_block)) => Ok(Some(PreparedRow {
                 storage: at,

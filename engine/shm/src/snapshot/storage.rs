@@ -13,6 +13,7 @@ use super::layout::{
 use super::rowbuf::RowBuf;
 use super::slot::{Newest, copy_newest};
 use crate::catalogue::TableDef;
+use crate::image::tag_words;
 use crate::key::{Key, KeyPart};
 use crate::pillar::Pillar;
 use crate::sync::{AtomicU64, Ordering};
@@ -125,6 +126,41 @@ impl Storage {
 
     fn entries<'a>(&self, arena: &'a Arena) -> &'a [AtomicU64] {
         arena.own(self.index.offset(), self.index.entries())
+    }
+
+    /// Where the live row of this key is, whose hash is `hash`. A row whose key is one integer is not
+    /// copied for that.
+    pub fn locate(&self, arena: &Arena, key: &Key, hash: u64) -> Option<Found> {
+        let mut met = None;
+        index::find(self.entries(arena), hash, |slot| {
+            met = self.meet(arena, slot, key);
+            met.is_some()
+        })?;
+        met
+    }
+
+    /// What is in `slot`, where that is the live row of this key.
+    fn meet(&self, arena: &Arena, slot: u64, key: &Key) -> Option<Found> {
+        if let (Key::Int(wanted), [part]) = (key, &self.parts[..]) {
+            let latch = arena.latch(&self.slot, slot);
+            let n = latch.newest();
+            let version = latch.version(n);
+            let (meta, head) = version.split_at(VERSION_META);
+            let tag =
+                head[part.index / 16].load(Ordering::Relaxed) >> (4 * (part.index % 16)) & 0xF;
+            let made = meta[VERSION_REVISION].load(Ordering::Relaxed);
+            if n == 0 || made & FLAG_DELETED != 0 {
+                return None;
+            }
+            if tag == StorageClass::Integer as u64 {
+                let cell = head[tag_words(self.slot.columns) + part.index].load(Ordering::Relaxed);
+                let birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
+                return (cell as i64 == *wanted).then_some(Found { slot, birth, revision: made });
+            }
+        }
+        let mut row = RowBuf::new();
+        let is_it = self.read(arena, slot, &mut row) && self.has_key(&row, key);
+        is_it.then_some(Found { slot, birth: row.birth, revision: row.revision })
     }
 
     /// The live row of this key.

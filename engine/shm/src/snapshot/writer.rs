@@ -211,7 +211,8 @@ impl SegmentWriter {
 
     /// Number and revision of the live row of `key`, in the storage of `table` that was made last.
     pub fn find(&self, table: u32, key: &Key) -> Option<Located> {
-        let found = self.newest_storage(table)?.find(&self.arena, key, &mut RowBuf::new())?;
+        let storage = self.newest_storage(table)?;
+        let found = storage.locate(&self.arena, key, storage.hash(key))?;
         Some(Located { birth: found.birth, revision: found.revision })
     }
 
