@@ -20,6 +20,14 @@ pub(crate) fn write(file: &File, path: &Path, bytes: &[u8], at: u64) -> io::Resu
     file.write_all_at(bytes, at)
 }
 
+/// Cuts `file`, which is `path`, to `length`.
+pub(crate) fn cut(file: &File, path: &Path, length: u64) -> io::Result<()> {
+    #[cfg(feature = "faults")]
+    crate::faults::cut(path, length);
+    let _ = path;
+    file.set_len(length)
+}
+
 /// Syncs `file`, which is `path`.
 pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     let sync = || file.sync_all();

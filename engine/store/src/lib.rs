@@ -38,6 +38,7 @@ mod recover;
 mod retention;
 mod rewrap;
 mod ring;
+mod room;
 mod rotate;
 mod row;
 mod rowset;

@@ -10,6 +10,7 @@ use shmirror_shm::points::{self, Point};
 
 use crate::error::{StoreError, sqlite};
 use crate::format::PAGE_BYTES;
+use crate::room;
 use crate::store::Synchronous;
 use crate::sure::Doubt;
 use crate::wal::{self, WalMover};
@@ -58,6 +59,8 @@ impl Live {
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
         let (wal, doubt) = (PathBuf::from(wal), Arc::new(Doubt::default()));
+        // SQLite has made it by now, with the database's mode and owner.
+        room::make(&wal);
         // Whoever left the log may have met a sync that failed.
         doubt.lost();
         let mover = WalMover::start(path, &mut conn, Arc::clone(&doubt))?;
@@ -179,7 +182,11 @@ impl Live {
         let busy = self.conn.query_row(sql, [], |row| row.get::<_, i64>(0));
         wait(BUSY_MS).map_err(&failed)?;
         match busy {
-            Ok(busy) => Ok(busy == 0),
+            Ok(0) => {
+                room::make(&self.wal);
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
             Err(error) => {
                 self.doubt.note(&error);

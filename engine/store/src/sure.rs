@@ -31,9 +31,11 @@ use crate::error::{StoreError, io as failed};
 use crate::files;
 use crate::format::PAGE_BYTES;
 
-const HEAD: usize = 32;
+/// Bytes of the log's head.
+pub(crate) const HEAD: usize = 32;
 const FRAME_HEAD: usize = 24;
-const FRAME: usize = FRAME_HEAD + PAGE_BYTES as usize;
+/// Bytes of a frame.
+pub(crate) const FRAME: usize = FRAME_HEAD + PAGE_BYTES as usize;
 /// Frames that are read and written again at a time.
 const AT_ONCE: usize = 64;
 

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! every 16 MiB of it   the thread is asked; it waits for no reader and no writer for it
-//! from 128 MiB on      the commit does what is left itself: only while nobody commits can SQLite
-//!                      come to the end and begin the log anew
+//! after that           the commit does the few pages itself that came meanwhile: only while nobody
+//!                      commits can SQLite come to the end and begin the log anew, in the room
+//!                      that it has
+//! from 128 MiB on      the commit does whatever is left itself
 //! ```
 
 use std::path::Path;
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Row};
 use shmirror_shm::points::{self, Point};
 
 use crate::error::{StoreError, io, sqlite};
@@ -38,6 +40,10 @@ pub(crate) fn soft() -> u64 {
 
 /// Pages after which a commit moves what is left itself, in those.
 const HARD: u64 = 8;
+/// Pages that the thread leaves to a commit: those of a few commits, moved in the time of one or two.
+const FEW: u64 = 64;
+/// Times that the thread goes on with what came meanwhile, until it is so few.
+const TRIES: usize = 4;
 
 #[derive(Default)]
 struct Orders {
@@ -53,6 +59,8 @@ struct Shared {
     pages: AtomicU64,
     /// The thread was asked and has not come to the end.
     moving: AtomicBool,
+    /// Pages that the thread has moved, where but a few came meanwhile; otherwise 0.
+    moved: AtomicU64,
     /// Nothing is moved while it is not known what of the log is on the disk: half of it in the file,
     /// and the other half lost, is no store.
     doubt: Arc<Doubt>,
@@ -65,18 +73,19 @@ impl Shared {
     }
 
     /// A checkpoint that fails costs nothing but room: the log goes on growing, and the next one tries.
-    fn move_by(&self, checkpoint: impl FnOnce() -> rusqlite::Result<()>) {
+    fn move_by<T>(&self, checkpoint: impl FnOnce() -> rusqlite::Result<T>) -> Option<T> {
         if self.doubt.is_any() && !points::is_put_in(Point::TrustFailedSync) {
-            return;
+            return None;
         }
         match checkpoint() {
-            Ok(()) => {}
+            Ok(done) => return Some(done),
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
             Err(error) => {
                 self.doubt.note(&error);
                 tracing::warn!(%error, "write-ahead log could not be checkpointed");
             }
         }
+        None
     }
 }
 
@@ -115,7 +124,13 @@ impl WalMover {
             if pages < asked_at {
                 asked_at = 0; // it was begun anew
             }
-            if pages >= HARD * soft() {
+            let moved = shared.moved.load(Ordering::Relaxed);
+            if pages < moved {
+                shared.moved.store(0, Ordering::Relaxed); // it was of the log before
+            }
+            let few = moved > 0 && pages.checked_sub(moved).is_some_and(|rest| rest <= 2 * FEW);
+            if pages >= HARD * soft() || few {
+                shared.moved.store(0, Ordering::Relaxed);
                 shared.move_by(|| wal.checkpoint());
             } else if pages >= asked_at + soft() {
                 asked_at = pages;
@@ -162,7 +177,21 @@ fn run(shared: &Shared, conn: &Connection) {
         orders.move_it = false;
         drop(orders);
         shared.moving.store(true, Ordering::Relaxed);
-        shared.move_by(|| conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        for _ in 0..TRIES {
+            let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+            let pages = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+            // A reader of old pages can be in the way: then it is for the next time.
+            let done = shared.move_by(|| conn.query_row(sql, [], pages));
+            let Some(moved) =
+                done.and_then(|(all, moved)| u64::try_from(moved).ok().filter(|_| moved == all))
+            else {
+                break;
+            };
+            if shared.pages.load(Ordering::Relaxed).saturating_sub(moved) <= FEW {
+                shared.moved.store(moved, Ordering::Relaxed);
+                break;
+            }
+        }
         shared.moving.store(false, Ordering::Relaxed);
     }
 }

@@ -90,6 +90,13 @@ pub(crate) fn write(path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// The store itself cuts a file to `length`.
+pub(crate) fn cut(path: &Path, length: u64) {
+    if let Some(disk) = disk() {
+        disk.tell(&Op::Length { path, length });
+    }
+}
+
 /// The store itself syncs a file with `sync`.
 pub(crate) fn sync(path: &Path, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let Some(disk) = disk() else { return sync() };
