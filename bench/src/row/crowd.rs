@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value as Json, json};
-use shmirror::{Mirror, Row};
+use shmirror::{Mirror, Row, monotonic_ns};
 
 use super::write;
 use crate::context::{Context, directory};
@@ -115,7 +115,7 @@ fn reading(
             Ok(())
         };
         times.clear();
-        let (begun, used) = (Instant::now(), processor_time());
+        let (from, begun, used) = (monotonic_ns(), Instant::now(), processor_time());
         while begun.elapsed() < time {
             for _ in 1..alone {
                 one()?;
@@ -125,12 +125,13 @@ fn reading(
             times.push(start.elapsed().as_nanos() as f64);
             reads += alone as u64;
         }
-        let used = processor_time() - used;
-        let rate = reads as f64 / begun.elapsed().as_secs_f64();
+        let (upto, used) = (monotonic_ns(), processor_time() - used);
         times.sort_by(f64::total_cmp);
         Ok(json!({
             "ns": used.as_nanos() as f64 / reads as f64,
-            "reads/s": rate,
+            "reads": reads,
+            "from": from,
+            "upto": upto,
             "p99.9": quantile(&times, 0.999),
             "torn": torn,
         }))
@@ -262,7 +263,11 @@ fn line(context: &Context, places: &Places, count: usize, has_writer: bool) -> R
             };
             let mut round = Round::from(median(&of("ns")?).context("somebody reads")?);
             round.beside.insert("p99.9".into(), median(&of("p99.9")?).context("the same")?);
-            round.beside.insert("reads/s of all".into(), of("reads/s")?.iter().sum());
+            // From the first one's beginning to the last one's end: they take turns on the cores.
+            let from = of("from")?.into_iter().fold(f64::INFINITY, f64::min);
+            let upto = of("upto")?.into_iter().fold(0.0, f64::max);
+            let reads: f64 = of("reads")?.iter().sum();
+            round.beside.insert("reads/s of all".into(), reads / (upto - from) * 1e9);
             round.beside.insert("torn".into(), of("torn")?.iter().sum());
             if let Some(written) = written {
                 round.beside.insert("rows written a second".into(), written);

@@ -4,9 +4,9 @@
 //! who says ──► daemon, server, word ──► who hears: its clock, less the moment that it was told
 //! ```
 //! For ours that moment is when the store had committed ([`Mirror::committed_at`]): from there on it is
-//! the daemon's part to show it. For others it is before the call that publishes. Who says waits a while before
-//! each, so that everybody sleeps again who sleeps. Before a bare word is written a file is synced: a processor
-//! that has just slept is slower, and who commits comes from there.
+//! the daemon's part to show it. For others it is before the call that publishes, made right after a file
+//! was synced: a processor that has just slept is slower, and who commits comes from the disk. Before each,
+//! who says waits a while, so that everybody sleeps again who sleeps.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -167,37 +167,31 @@ fn say(told: &Json) -> Result<Box<dyn Part>> {
         "shmirror" => saying(commits(path)?),
         system @ ("word-spin" | "word-sleep") => {
             let (waker, sleeps) = (futex::Waker::new(name)?, system == "word-sleep");
-            let file = tempfile::tempfile_in(directory()?)?;
-            saying(move |last| {
-                // As who has just committed: awake, and back from the disk.
-                file.write_all_at(&[0; 4096], 0)?;
-                file.sync_data()?;
-                waker.say(packed(last), sleeps)
-            })
+            saying(synced(move |last| waker.say(packed(last), sleeps))?)
         }
         "redis" => {
             let mut connection = redis::connect(path)?;
-            saying(move |last| {
+            saying(synced(move |last| {
                 let message = format!("{:020}{}", monotonic_ns(), u8::from(last));
                 let mut publish = ::redis::cmd("PUBLISH");
                 publish.arg(redis::CHANNEL).arg(message);
                 let receivers: i64 = publish.query(&mut connection)?;
                 ensure!(receivers == 1, "{receivers} receivers");
                 Ok(())
-            })
+            })?)
         }
         "iceoryx2-spin" => {
             let topic = iceoryx::Topic::open(name, 1)?;
             let publisher = topic.publisher()?;
-            saying(move |last| publisher.send([packed(last), 0, 0, 0, 0, 0, 0, 0]))
+            saying(synced(move |last| publisher.send([packed(last), 0, 0, 0, 0, 0, 0, 0]))?)
         }
         "iceoryx2-sleep" => {
             let (notifier, page) = name.split_once(' ').context("a service and a page")?;
             let (notifier, waker) = (iceoryx::Notifier::open(notifier)?, futex::Waker::new(page)?);
-            saying(move |last| {
+            saying(synced(move |last| {
                 waker.say(packed(last), false)?;
                 notifier.notify()
-            })
+            })?)
         }
         other => bail!("no system {other}"),
     })
@@ -211,6 +205,18 @@ fn saying(mut say: impl FnMut(bool) -> Result<()> + 'static) -> Box<dyn Part> {
             say(at == count)?;
         }
         Ok(json!({}))
+    })
+}
+
+/// Writes a page to disk before each: as who has just committed, it is awake then, and its processor too.
+fn synced(
+    mut say: impl FnMut(bool) -> Result<()> + 'static,
+) -> Result<impl FnMut(bool) -> Result<()> + 'static> {
+    let file = tempfile::tempfile_in(directory()?)?;
+    Ok(move |last| {
+        file.write_all_at(&[0; 4096], 0)?;
+        file.sync_data()?;
+        say(last)
     })
 }
 
