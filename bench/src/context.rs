@@ -27,7 +27,6 @@ impl Context {
         }
         let allowed = sched_getaffinity(None).context("the cores that there are")?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-        // The first has the machine's interrupts to do.
         let cores = cores.next().and_then(|first| Some((cores.next()?, first)));
         Ok(Self { quick, program, cores })
     }

@@ -339,7 +339,13 @@ pub fn one(context: &Context) -> Result<Vec<Line>> {
         for (name, system) in systems(&servers).filter(|(_, system)| *system != "shmirror-tickets")
         {
             let name = if system == "shmirror" { OURS } else { name };
-            let mut worker = servers.workers(system, 1, context.measuring())?.remove(0);
+            // Whoever commits has the same core, as the disk answers to one of them: the daemon and the server,
+            // or the process itself.
+            let core = match system {
+                "shmirror" | "redis" => context.measuring(),
+                _ => context.serving(),
+            };
+            let mut worker = servers.workers(system, 1, core)?.remove(0);
             let order = order.clone();
             runners.push(Runner::new(name, move || {
                 let answer = worker.ask(&order)?;

@@ -10,7 +10,7 @@
 //!                  │                    rollback_group    BEGIN … ROLLBACK
 //!                  └ SAVEPOINT … RELEASE, or ROLLBACK TO where the request is refused
 //! ```
-//! Typed changes of plain tables are done without SQLite ([`direct`]), and stand in an [`overlay`] until
+//! Typed changes of plain tables are done without SQLite (`direct`), and stand in an `overlay` until
 //! something needs SQLite: so BEGIN comes with the first request of a group that does.
 //!
 //! Changes are captured by temporary AFTER triggers that call a function of ours with the old and
