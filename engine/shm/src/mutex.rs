@@ -27,40 +27,51 @@ const TID: u32 = 0x3FFF_FFFF;
 const OWNER_DIED: u32 = 0x4000_0000;
 /// Somebody may sleep.
 const WAITERS: u32 = 0x8000_0000;
-/// Looks before the first sleep.
-#[cfg(not(loom))]
-const SPINS: u32 = 40;
-#[cfg(loom)]
-const SPINS: u32 = 0;
+/// Looks before each sleep.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 8 };
+/// Pauses before the first of them, and at most between two: whoever holds the lock is done with it the
+/// sooner, the less often its line is taken away by who only looks.
+const PAUSES: (u32, u32) = (16, 64);
 
 /// Takes the lock for the thread `tid`; whether its last holder died. `pause` is to sleep while the
 /// word has the given value, and says whether to go on; if not, the error is the holder's TID.
+#[inline]
 pub(crate) fn acquire(
     word: &AtomicU32,
     tid: u32,
-    mut pause: impl FnMut(u32) -> bool,
+    pause: impl FnMut(u32) -> bool,
 ) -> Result<bool, u32> {
     let take = Pillar::MutexTake.order(Ordering::Acquire);
     if word.compare_exchange(0, tid, take, Ordering::Relaxed).is_ok() {
         return Ok(false);
     }
-    let mut spins = 0;
+    contend(word, tid, pause)
+}
+
+/// As [`acquire`], where the word was not simply free.
+#[cold]
+fn contend(word: &AtomicU32, tid: u32, mut pause: impl FnMut(u32) -> bool) -> Result<bool, u32> {
+    let (mut looks, mut pauses) = (0, PAUSES.0);
     // Once we slept, others may sleep too, and only WAITERS makes our unlock wake one of them.
     let mut slept = 0;
     loop {
         let found = word.load(Ordering::Relaxed);
-        if found & TID == 0 {
+        let is_free = found & TID == 0;
+        if is_free {
             let kept = if Pillar::MutexKeeps.stands() { found & WAITERS } else { 0 };
             let take = Pillar::MutexTakeOver.order(Ordering::Acquire);
             let taken = tid | kept | slept;
             if word.compare_exchange(found, taken, take, Ordering::Relaxed).is_ok() {
                 return Ok(found & OWNER_DIED != 0);
             }
-            spin_loop();
+        }
+        if looks < LOOKS {
+            looks += 1;
+            (0..pauses).for_each(|_| spin_loop());
+            pauses = (2 * pauses).min(PAUSES.1);
             continue;
         }
-        if spins < SPINS {
-            spins += 1;
+        if is_free {
             spin_loop();
             continue;
         }
@@ -74,6 +85,7 @@ pub(crate) fn acquire(
             return Err(found & TID);
         }
         slept = if Pillar::MutexSlept.stands() { WAITERS } else { 0 };
+        (looks, pauses) = (0, PAUSES.0);
     }
 }
 
