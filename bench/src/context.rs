@@ -41,6 +41,12 @@ impl Context {
         Duration::from_millis(if self.quick { 40 } else { 200 })
     }
 
+    /// Rows of the tables that show how something grows.
+    pub fn sizes(&self) -> &'static [u64] {
+        let all = &[1_000, 10_000, 100_000, 1_000_000];
+        if self.quick { &all[..3] } else { all }
+    }
+
     /// The core of who measures.
     pub fn measuring(&self) -> Option<usize> {
         self.cores.map(|(measuring, _)| measuring)

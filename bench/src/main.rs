@@ -5,6 +5,7 @@
 //!           │ rounds: every system in turn, none twice before each was once (measure)
 //!           ▼
 //!         lines (report): min, median, spread, ratio to ours, what was to be reached
+//!           ├─► curves (growth): the same with tables of ten times as many rows
 //!           └─► results.json ─► the chart that the README shows (chart)
 //! ```
 //! One process measures at a time; the others of a row wait for their order. Where two cores allow, who
@@ -12,6 +13,7 @@
 
 mod chart;
 mod context;
+mod growth;
 mod instance;
 mod measure;
 mod report;
@@ -21,6 +23,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -33,7 +36,7 @@ use crate::report::Report;
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Fewer and shorter rounds: under five minutes in all
+    /// Fewer and shorter rounds, and no tables of 1,000,000 rows: under five minutes in all
     #[arg(long)]
     quick: bool,
     /// Only these rows: R1, W2, …
@@ -86,7 +89,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     let mut failed = Vec::new();
     for row in row::ROWS.iter().filter(|row| wanted(row.id)) {
         eprintln!("{} {} …", row.id, row.what);
-        match (row.run)(&context) {
+        let begun = Instant::now();
+        let done = (row.run)(&context);
+        report.took(row.id, begun.elapsed());
+        match done {
             Ok(lines) => lines.into_iter().for_each(|line| {
                 print!("{line}");
                 report.add(line);

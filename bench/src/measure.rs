@@ -13,13 +13,23 @@ use crate::context::Context;
 pub struct Round {
     /// The value.
     pub value: f64,
-    /// Other values: "p99", in the same unit, or "torn", in none.
+    /// Other values: "p99.9", in the same unit, or "torn", in none.
     pub beside: BTreeMap<String, f64>,
+    /// What each operation took, where a round has too few of them for quantiles of its own.
+    pub times: Vec<f64>,
 }
 
 impl From<f64> for Round {
     fn from(value: f64) -> Self {
-        Self { value, beside: BTreeMap::new() }
+        Self { value, ..Self::default() }
+    }
+}
+
+impl Round {
+    /// A round of operations that were timed one by one; its value is the median.
+    pub fn of_times(times: Vec<f64>) -> Result<Self> {
+        let value = median(&times).context("nothing was timed")?;
+        Ok(Self { value, times, ..Self::default() })
     }
 }
 
@@ -45,7 +55,8 @@ pub struct Measured {
     pub name: String,
     /// A value for each round; none: it can't do this.
     pub rounds: Vec<f64>,
-    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum.
+    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum; quantiles of
+    /// operations that were timed one by one are of those of all rounds together.
     pub beside: BTreeMap<String, f64>,
     /// Why there is no value, or how it was measured.
     pub note: Option<String>,
@@ -82,6 +93,23 @@ pub fn quantile(sorted: &[f64], part: f64) -> f64 {
     sorted[at.min(sorted.len() - 1)]
 }
 
+/// The far end of what operations took: quantiles, each only of as many operations as it needs to be more than
+/// the longest one; and how many there were.
+fn tail(times: impl Iterator<Item = f64>) -> Vec<(String, f64)> {
+    let mut sorted: Vec<f64> = times.collect();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.is_empty() {
+        return Vec::new();
+    }
+    let wanted = [("p99", 0.99, 200), ("p99.9", 0.999, 2000)];
+    let enough = wanted.iter().filter(|(_, _, least)| sorted.len() >= *least);
+    let mut found: Vec<_> =
+        enough.map(|(name, part, _)| ((*name).to_owned(), quantile(&sorted, *part))).collect();
+    found.push(("longest".into(), sorted[sorted.len() - 1]));
+    found.push(("timed".into(), sorted.len() as f64));
+    found
+}
+
 /// Has all systems run their rounds, in turns, after one round each that does not count.
 pub fn race(context: &Context, runners: Vec<Runner<'_>>) -> Result<Vec<Measured>> {
     race_rounds(context.rounds(), runners)
@@ -112,6 +140,7 @@ pub fn race_rounds(rounds: usize, mut runners: Vec<Runner<'_>>) -> Result<Vec<Me
             others.entry(name).or_default().push(*value);
         }
         let beside = others.iter().map(|(n, values)| ((*n).to_owned(), summed(n, values)));
+        let beside = beside.chain(tail(rounds.iter().flat_map(|round| &round.times).copied()));
         Measured {
             name: runner.name.clone(),
             beside: beside.collect(),
@@ -165,5 +194,42 @@ impl Numbers {
     /// One below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_few_operations_are_left_out() {
+        let found = |count: usize| -> BTreeMap<String, f64> {
+            tail((1..=count).rev().map(|time| time as f64)).into_iter().collect()
+        };
+        assert_eq!(found(0), BTreeMap::new());
+        assert_eq!(found(199), [("longest".into(), 199.0), ("timed".into(), 199.0)].into());
+        assert_eq!(found(200)["p99"], 199.0);
+        assert!(!found(1999).contains_key("p99.9"));
+        assert_eq!(found(2000)["p99.9"], 1999.0);
+    }
+
+    #[test]
+    fn each_system_has_all_rounds_but_the_first() -> Result<()> {
+        let order = std::cell::RefCell::new(Vec::new());
+        let runner = |name: &'static str, first: f64| {
+            let (order, mut value) = (&order, first);
+            Runner::new(name, move || {
+                order.borrow_mut().push(name);
+                value += 1.0;
+                Round::of_times(vec![value - 0.5, value + 0.5])
+            })
+        };
+        let measured = race_rounds(2, vec![runner("a", 0.0), runner("b", 10.0)])?;
+        assert_eq!(*order.borrow(), ["a", "b", "b", "a", "a", "b"]);
+        assert_eq!(measured[0].rounds, [2.0, 3.0]);
+        assert_eq!(measured[1].median(), Some(12.5));
+        assert_eq!(measured[0].beside["timed"], 4.0);
+        assert_eq!(measured[0].beside["longest"], 3.5);
+        Ok(())
     }
 }

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::context::{Context, field};
+use crate::growth::{self, Growth};
 use crate::measure::Measured;
 
 /// The name of this system in all lines.
@@ -19,7 +22,8 @@ pub fn is_peer(name: &str) -> bool {
 }
 
 /// What is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Better {
     /// Times and sizes.
     Lower,
@@ -57,6 +61,8 @@ pub struct Line {
     pub systems: Vec<Measured>,
     /// What must be reached.
     pub demands: Vec<Demand>,
+    /// Its part in what is shown of growing tables.
+    pub growth: Option<Growth>,
 }
 
 impl Line {
@@ -214,6 +220,7 @@ fn extremes(values: &[f64]) -> (f64, f64) {
 pub struct Report {
     machine: Json,
     lines: Vec<Line>,
+    took: Vec<(&'static str, Duration)>,
 }
 
 impl Report {
@@ -239,7 +246,7 @@ impl Report {
             "how": how,
             "version": env!("CARGO_PKG_VERSION"),
         });
-        Self { machine, lines: Vec::new() }
+        Self { machine, lines: Vec::new(), took: Vec::new() }
     }
 
     /// Adds a line.
@@ -247,7 +254,12 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// A line each, and how many demands were not reached.
+    /// A row took so long, with all that it set up.
+    pub fn took(&mut self, row: &'static str, time: Duration) {
+        self.took.push((row, time));
+    }
+
+    /// A line each, what grows with the table, how long it took, and how many demands were not reached.
     pub fn summary(&self) -> String {
         let mut table = format!(
             "\n{:<3} {:>17}  {:<44} {:>7}  {:<12} what\n",
@@ -256,6 +268,8 @@ impl Report {
         for line in &self.lines {
             table += &(line.summary().trim_end().to_owned() + "\n");
         }
+        table += &growth::table(&growth::curves(&self.lines));
+        table += &format!("\ntook {}\n", self.times());
         let (mut count, mut unknown, mut missed) = (0, 0, Vec::new());
         for line in &self.lines {
             for demand in &line.demands {
@@ -279,10 +293,24 @@ impl Report {
         table + "\n"
     }
 
+    fn times(&self) -> String {
+        let seconds = |time: &Duration| format!("{:.0} s", time.as_secs_f64());
+        let all = self.took.iter().map(|(_, time)| *time).sum();
+        let each = self.took.iter().map(|(row, time)| format!("{row} {}", seconds(time)));
+        format!("{}: {}", seconds(&all), each.collect::<Vec<_>>().join(", "))
+    }
+
     /// Everything, as JSON, into a file.
     pub fn write(&self, path: &Path) -> Result<()> {
         let lines: Vec<Json> = self.lines.iter().map(as_json).collect();
-        let whole = json!({"machine": self.machine, "lines": lines});
+        let seconds =
+            |(row, time): &(&str, Duration)| json!({"row": row, "seconds": time.as_secs_f64()});
+        let whole = json!({
+            "machine": self.machine,
+            "lines": lines,
+            "growth": growth::curves(&self.lines),
+            "took": self.took.iter().map(seconds).collect::<Vec<_>>(),
+        });
         let text = serde_json::to_string_pretty(&whole)?;
         let place = || path.display().to_string();
         if let Some(directory) = path.parent() {
@@ -318,15 +346,11 @@ fn as_json(line: &Line) -> Json {
             json!({"demand": words, "reached": met})
         })
         .collect();
-    let better = match line.better {
-        Better::Lower => "lower",
-        Better::Higher => "higher",
-    };
     json!({
         "row": line.id,
         "what": line.what,
         "unit": line.unit,
-        "better": better,
+        "better": line.better,
         "systems": systems,
         "demands": demands,
     })

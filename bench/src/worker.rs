@@ -91,6 +91,13 @@ impl Worker {
         answer[what].as_f64().with_context(|| format!("{}: no {what} in {answer}", self.name))
     }
 
+    /// Numbers of the answer to an order.
+    pub fn numbers(&mut self, order: &Json, what: &str) -> Result<Vec<f64>> {
+        let mut answer = self.ask(order)?;
+        serde_json::from_value(answer[what].take())
+            .with_context(|| format!("{}: {what}", self.name))
+    }
+
     /// Kills it, and waits until it has ended.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use shmirror::Mirror;
 
 use crate::context::{Context, directory, field};
+use crate::growth::Growth;
 use crate::instance::{Instance, options};
 use crate::measure::{Measured, Runner, median, race, race_rounds};
 use crate::report::{Better, Demand, Line, OURS, short};
@@ -24,6 +25,8 @@ const RAW: f64 = PAYLOAD as f64 + 8.0;
 /// Rows with which a start may take [`START`].
 const MANY: u64 = 1_000_000;
 const START: f64 = 10.0;
+/// Rounds of starts, as one takes seconds.
+const STARTS: usize = 7;
 /// How often attaching is tried in a round.
 const TIMES: usize = 5;
 
@@ -121,17 +124,11 @@ impl Filled {
 
 /// A1: for more and more rows.
 pub fn begin(context: &Context) -> Result<Vec<Line>> {
-    let sizes: &[u64] = match context.quick {
-        true => &[1_000, MANY],
-        false => &[1_000, 10_000, 100_000, MANY],
-    };
     let mut lines = Vec::new();
-    for rows in sizes {
+    for rows in context.sizes() {
         let mut filled = Filled::new(context, *rows)?;
         lines.push(attaching(context, &filled)?);
-        if *rows == MANY {
-            lines.extend(sizes_of(&filled)?);
-        }
+        lines.extend(sizes_of(&filled)?);
         lines.push(starting(context, &mut filled)?);
     }
     Ok(lines)
@@ -164,6 +161,7 @@ fn attaching(context: &Context, filled: &Filled) -> Result<Line> {
         better: Better::Lower,
         systems,
         demands: vec![Demand::AtMost(5.0)],
+        growth: Some(Growth { of: "attach and read a row", rows: shape.rows }),
     })
 }
 
@@ -209,6 +207,7 @@ fn sizes_of(filled: &Filled) -> Result<Vec<Line>> {
     memory.push(Measured::cannot("LMDB", why));
     memory.push(Measured::cannot("SQLite, unencrypted", why));
     let what = |what: &str| format!("{what} for each of {} rows of {RAW} B", short(rows));
+    let growth = |of: &'static str| Some(Growth { of, rows: filled.shape.rows });
     Ok(vec![
         Line {
             id: "A1",
@@ -216,7 +215,9 @@ fn sizes_of(filled: &Filled) -> Result<Vec<Line>> {
             unit: "B",
             better: Better::Lower,
             systems: memory,
-            demands: vec![Demand::AtMost(3.5 * RAW)],
+            // What is there but once is most of it in a small table.
+            demands: if rows == MANY as f64 { vec![Demand::AtMost(3.5 * RAW)] } else { Vec::new() },
+            growth: growth("memory, each row of 104 B"),
         },
         Line {
             id: "A1",
@@ -225,6 +226,7 @@ fn sizes_of(filled: &Filled) -> Result<Vec<Line>> {
             better: Better::Lower,
             systems: files,
             demands: Vec::new(),
+            growth: growth("files, each row of 104 B"),
         },
     ])
 }
@@ -253,11 +255,6 @@ fn bytes_in(path: &Path) -> Result<f64> {
 /// From the start of the program until it serves.
 fn starting(context: &Context, filled: &mut Filled) -> Result<Line> {
     let rows = filled.shape.rows;
-    let rounds = match (context.quick, rows) {
-        (true, MANY) => 1,
-        (true, _) | (false, MANY) => 3,
-        (false, _) => 7,
-    };
     let names = ["Redis, AOF", "Redis, RDB"];
     let (instance, server) = (&mut filled.instance, &mut filled.redis);
     let mut runners = vec![Runner::new(OURS, || {
@@ -280,7 +277,7 @@ fn starting(context: &Context, filled: &mut Filled) -> Result<Line> {
             }));
         }
     }
-    let mut systems = race_rounds(rounds, runners)?;
+    let mut systems = race_rounds(STARTS, runners)?;
     if filled.redis.is_none() {
         systems.push(Measured::cannot(names[0], redis::WITHOUT));
     }
@@ -297,5 +294,6 @@ fn starting(context: &Context, filled: &mut Filled) -> Result<Line> {
         better: Better::Lower,
         systems,
         demands: if rows == MANY { vec![Demand::AtMost(START)] } else { Vec::new() },
+        growth: Some(Growth { of: "start until it serves", rows }),
     })
 }

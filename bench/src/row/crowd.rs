@@ -291,5 +291,6 @@ fn line(context: &Context, places: &Places, count: usize, has_writer: bool) -> R
         better: Better::Lower,
         systems: measured,
         demands,
+        growth: None,
     })
 }

@@ -288,6 +288,7 @@ fn backlog(context: &Context, count: usize) -> Result<Line> {
         better: Better::Higher,
         systems,
         demands: demands(count),
+        growth: None,
     })
 }
 
@@ -343,5 +344,6 @@ fn live(context: &Context, count: usize) -> Result<Line> {
         better: Better::Higher,
         systems,
         demands: demands(count),
+        growth: None,
     })
 }

@@ -184,6 +184,7 @@ fn counting(context: &Context, pages: &Pages, cores: &[Option<usize>]) -> Result
         better: Better::Lower,
         systems: race(context, runners)?,
         demands: vec![Demand::Near(PTHREAD, 1.0)],
+        growth: None,
     })
 }
 
@@ -223,5 +224,6 @@ fn recovery(context: &Context, pages: &Pages) -> Result<Line> {
         better: Better::Lower,
         systems,
         demands: vec![Demand::AtMost(1000.0)],
+        growth: None,
     })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::write;
 use crate::context::{Context, directory};
+use crate::growth::Growth;
 use crate::instance::Instance;
 use crate::measure::{Measured, Round, Runner, race};
 use crate::report::{Better, Demand, Line, OURS, short};
@@ -53,10 +54,8 @@ fn scanning(shape: Shape, mut scan: impl FnMut() -> Result<(u64, u64)> + 'static
 
 /// All rows, idle and beside a writer that never pauses.
 pub fn whole(context: &Context) -> Result<Vec<Line>> {
-    let sizes: &[u64] =
-        if context.quick { &[10_000, 100_000] } else { &[1_000, 10_000, 100_000, 1_000_000] };
     let mut lines = Vec::new();
-    for rows in sizes {
+    for rows in context.sizes() {
         let shape = Shape::numbers(*rows);
         let (lmdb_at, sqlite_at, mmap_at) = (directory()?, directory()?, directory()?);
         let instance = Instance::start(context)?;
@@ -106,7 +105,10 @@ pub fn whole(context: &Context) -> Result<Vec<Line>> {
             }
             measured.push(Measured::cannot("Redis", "has no scan as of one moment"));
             measured.push(Measured::cannot("iceoryx2", "has no scan as of one moment"));
-            let beside = if is_quiet { "idle" } else { "beside a writer that never pauses" };
+            let (beside, of) = match is_quiet {
+                true => ("idle", "scan of a table of 64 B rows, idle"),
+                false => ("beside a writer that never pauses", "scan, beside a writer"),
+            };
             let demands = match is_quiet {
                 true => vec![Demand::AtLeast(1.0)],
                 // It finished in every round, else there were no line.
@@ -119,6 +121,7 @@ pub fn whole(context: &Context) -> Result<Vec<Line>> {
                 better: Better::Higher,
                 systems: measured,
                 demands,
+                growth: Some(Growth { of, rows: *rows }),
             });
         }
     }

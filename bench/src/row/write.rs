@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value as Json, json};
-use shmirror::{Producer, Ticket};
+use shmirror::{Producer, Ticket, monotonic_ns};
 use shmirror_shm::request::{Action, Change, OnConflict};
 use shmirror_shm::value::Value;
 
 use crate::context::{Context, directory};
+use crate::growth::Growth;
 use crate::instance::{Instance, options};
-use crate::measure::{Measured, Numbers, Round, Runner, quantile, race};
-use crate::report::{Better, Demand, Line, OURS};
+use crate::measure::{Measured, Numbers, Round, Runner, race};
+use crate::report::{Better, Demand, Line, OURS, short};
 use crate::system::{KeyKind, Shape, lmdb, ours, proof, redis, sqlite, text};
 use crate::worker::{self, Make, Part, Worker};
 
@@ -22,8 +23,10 @@ pub const PARTS: &[(&str, Make)] = &[("write", write)];
 
 /// Rows of the table that is written.
 const ROWS: u64 = 10_000;
-/// Transactions that a producer has under way at most, where it need not wait for each.
+/// Transactions that a producer has under way at most, where it need not wait for each; and rows of all of them,
+/// if more than one: what is under way when time is up is waited for, and is to be a small part of a round.
 const UNDER_WAY: usize = 16;
+const ROWS_UNDER_WAY: usize = 16_384;
 /// From one scattered row to the next: a prime that does not divide the number of rows.
 const SCATTER: u64 = 7_919;
 /// Columns of the table.
@@ -63,7 +66,7 @@ fn write(told: &Json) -> Result<Box<dyn Part>> {
         let time = order["seconds"].as_f64().map(Duration::from_secs_f64);
         let idle = order["idle"].as_f64().map(Duration::from_secs_f64);
         let (mut times, mut rows) = (Vec::new(), Vec::new());
-        let begun = Instant::now();
+        let (begun, from_ns) = (Instant::now(), monotonic_ns());
         while time
             .map_or_else(|| Ok(!worker::is_told()?), |time| anyhow::Ok(begun.elapsed() < time))?
         {
@@ -84,13 +87,13 @@ fn write(told: &Json) -> Result<Box<dyn Part>> {
             times.push(start.elapsed().as_secs_f64() * 1e6);
         }
         writer.settle()?;
-        let per_second = (times.len() as u64 * size) as f64 / begun.elapsed().as_secs_f64();
-        times.sort_by(f64::total_cmp);
+        let written = times.len() as u64 * size;
         Ok(json!({
-            "rows/s": per_second,
-            "p50": quantile(&times, 0.5),
-            "p99": quantile(&times, 0.99),
-            "p99.9": quantile(&times, 0.999),
+            "rows/s": written as f64 / begun.elapsed().as_secs_f64(),
+            "rows": written,
+            "from": from_ns,
+            "upto": monotonic_ns(),
+            "times": if order["timed"] == true { times } else { Vec::new() },
         }))
     }))
 }
@@ -119,7 +122,8 @@ impl Writer for Ours {
         };
         let change = Change { table: ours::TABLE.into(), action };
         self.under_way.push_back(self.producer.submit(vec![change])?);
-        while self.under_way.len() >= self.most {
+        let most = self.most.min((ROWS_UNDER_WAY / rows.len()).max(1));
+        while self.under_way.len() >= most {
             self.under_way.pop_front().context("there is one")?.wait()?;
         }
         Ok(())
@@ -208,6 +212,7 @@ impl Writer for Redis {
 
 /// All systems, each with its rows, and where it is.
 struct Servers {
+    rows: u64,
     instance: Instance,
     sqlite: tempfile::TempDir,
     lmdb: tempfile::TempDir,
@@ -215,9 +220,10 @@ struct Servers {
 }
 
 impl Servers {
-    fn start(context: &Context) -> Result<Self> {
-        let shape = Shape::numbers(ROWS);
+    fn start(context: &Context, rows: u64) -> Result<Self> {
+        let shape = Shape::numbers(rows);
         let this = Self {
+            rows,
             instance: Instance::start(context)?,
             sqlite: directory()?,
             lmdb: directory()?,
@@ -232,18 +238,25 @@ impl Servers {
         Ok(this)
     }
 
-    fn workers(&self, system: &str, count: u64, core: Option<usize>) -> Result<Vec<Worker>> {
+    /// So many processes that write. Who commits by itself has the core of who serves, as that is who commits
+    /// for the others; several of them have all cores.
+    fn workers(&self, context: &Context, system: &str, count: usize) -> Result<Vec<Worker>> {
+        let has_server = !matches!(system, "sqlite" | "lmdb");
+        let core = |at: usize| match has_server {
+            true => context.measuring(),
+            false => context.in_turns(at + 1),
+        };
         let place = match system {
             "sqlite" => self.sqlite.path().to_owned(),
             "lmdb" => self.lmdb.path().to_owned(),
             "redis" => self.redis.as_ref().context("no Redis")?.socket(),
             _ => self.instance.socket(),
         };
-        let start = |seed: u64| {
-            let told = json!({"system": system, "place": place, "seed": seed});
-            Worker::start("write", &told, core)
+        let start = |at: usize| {
+            let told = json!({"system": system, "place": place, "seed": at + 1, "rows": self.rows});
+            Worker::start("write", &told, core(at))
         };
-        (1..=count).map(start).collect()
+        (0..count).map(start).collect()
     }
 }
 
@@ -275,39 +288,52 @@ pub fn worker(system: &str, place: &Path, rows: u64, core: Option<usize>) -> Res
 pub fn many(context: &Context) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for count in [1, 2, 4] {
-        for rows in [1_u64, 16, 256, 4096] {
-            let orders: &[bool] = if rows == 1 { &[true] } else { &[true, false] };
+        for rows in [1, 16, 256, 4096] {
+            let has_both = rows > 1 && (!context.quick || (count, rows) == (1, GROWING));
+            let orders: &[bool] = if has_both { &[true, false] } else { &[true] };
             for scattered in orders {
-                lines.push(many_of(context, count, rows, *scattered)?);
+                lines.push(many_of(context, ROWS, count, rows, *scattered)?);
             }
         }
+    }
+    for of in context.sizes().iter().filter(|of| **of != ROWS) {
+        lines.push(many_of(context, *of, 1, GROWING, true)?);
     }
     Ok(lines)
 }
 
-fn many_of(context: &Context, count: u64, rows: u64, scattered: bool) -> Result<Line> {
+/// Rows of the transactions that show what becomes of them in larger tables.
+const GROWING: u64 = 256;
+
+fn many_of(context: &Context, of: u64, count: usize, rows: u64, scattered: bool) -> Result<Line> {
     // Afresh for each: what one leaves behind is not another's to clear away.
-    let servers = Servers::start(context)?;
+    let servers = Servers::start(context, of)?;
     let seconds = context.round().as_secs_f64().max(if rows > 256 { 0.3 } else { 0.1 });
     let order = json!({"rows": rows, "seconds": seconds, "scattered": scattered});
     let mut runners = Vec::new();
     for (name, system) in systems(&servers) {
-        let mut workers = servers.workers(system, count, None)?;
+        let mut workers = servers.workers(context, system, count)?;
         let order = order.clone();
         runners.push(Runner::new(name, move || {
             // The order goes to all, then all are heard.
             workers.iter_mut().try_for_each(|worker| worker.tell(&order))?;
-            let mut all = 0.0;
-            for worker in &mut workers {
-                all += worker.hear()?["rows/s"].as_f64().context("no rows/s")?;
-            }
-            Ok(all)
+            let answers = workers.iter_mut().map(Worker::hear).collect::<Result<Vec<_>>>()?;
+            let of = |what: &'static str| {
+                answers.iter().map(move |answer| answer[what].as_u64().context("no number"))
+            };
+            let written = of("rows").sum::<Result<u64>>()?;
+            // From the first one's beginning until all of the last one's rows are durable: before and after,
+            // nothing is under way.
+            let from = of("from").collect::<Result<Vec<_>>>()?.into_iter().min();
+            let upto = of("upto").collect::<Result<Vec<_>>>()?.into_iter().max();
+            let took = from.zip(upto).map(|(from, upto)| upto - from).context("nobody writes")?;
+            Ok(written as f64 / took as f64 * 1e9)
         }));
     }
     let mut measured = race(context, runners)?;
     add_absent(&servers, &mut measured);
     let mut demands = Vec::new();
-    if count == 1 && rows >= 256 {
+    if count == 1 && rows >= 256 && of == ROWS {
         demands.push(Demand::Beats("SQLite, unencrypted", 2.0));
     }
     if count == 4 {
@@ -315,16 +341,19 @@ fn many_of(context: &Context, count: u64, rows: u64, scattered: bool) -> Result<
     }
     let plural = if rows == 1 { "row" } else { "rows" };
     let processes = if count == 1 { "process" } else { "processes" };
-    let order = if scattered { "all over the table" } else { "one after another" };
+    let order = if scattered { "all over" } else { "one after another in" };
     Ok(Line {
         id: "W1",
         what: format!(
-            "durable updates of 64 B rows, {count} {processes}, transactions of {rows} {plural} {order}"
+            "durable updates of 64 B rows, {count} {processes}, transactions of {rows} {plural} {order} a table of {}",
+            short(of as f64)
         ),
         unit: "rows/s",
         better: Better::Higher,
         systems: measured,
         demands,
+        growth: (count == 1 && rows == GROWING && scattered)
+            .then_some(Growth { of: "durable rows, 256 in a transaction", rows: of }),
     })
 }
 
@@ -332,27 +361,17 @@ fn many_of(context: &Context, count: u64, rows: u64, scattered: bool) -> Result<
 pub fn one(context: &Context) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for idle in [None, Some(0.01)] {
-        let servers = Servers::start(context)?;
+        let servers = Servers::start(context, ROWS)?;
         let seconds = context.round().as_secs_f64() * if idle.is_some() { 4.0 } else { 2.0 };
-        let order = json!({"rows": 1, "seconds": seconds, "idle": idle});
+        let order = json!({"rows": 1, "seconds": seconds, "idle": idle, "timed": true});
         let mut runners = Vec::new();
         for (name, system) in systems(&servers).filter(|(_, system)| *system != "shmirror-tickets")
         {
             let name = if system == "shmirror" { OURS } else { name };
-            // Whoever commits has the same core, as the disk answers to one of them: the daemon and the server,
-            // or the process itself.
-            let core = match system {
-                "shmirror" | "redis" => context.measuring(),
-                _ => context.serving(),
-            };
-            let mut worker = servers.workers(system, 1, core)?.remove(0);
+            let mut worker = servers.workers(context, system, 1)?.remove(0);
             let order = order.clone();
-            runners.push(Runner::new(name, move || {
-                let answer = worker.ask(&order)?;
-                let of = |what: &str| answer[what].as_f64().context("no time");
-                let beside = [("p99".to_owned(), of("p99")?), ("p99.9".to_owned(), of("p99.9")?)];
-                Ok(Round { value: of("p50")?, beside: beside.into() })
-            }));
+            runners
+                .push(Runner::new(name, move || Round::of_times(worker.numbers(&order, "times")?)));
         }
         let mut measured = race(context, runners)?;
         add_absent(&servers, &mut measured);
@@ -365,10 +384,8 @@ pub fn one(context: &Context) -> Result<Vec<Line>> {
             unit: "µs",
             better: Better::Lower,
             systems: measured,
-            demands: match idle {
-                None => vec![Demand::Near("SQLite, unencrypted", 1.25)],
-                Some(_) => Vec::new(),
-            },
+            demands: vec![Demand::Near("SQLite, unencrypted", 1.25)],
+            growth: None,
         });
     }
     Ok(lines)
