@@ -172,6 +172,37 @@ fn each_cipher_is_libsodiums_at_many_lengths() {
     }
 }
 
+/// In both directions, around every length at which the stream is made in another way.
+#[test]
+fn xsalsa20_poly1305_agrees_with_that_of_rust() {
+    use xsalsa20poly1305::XSalsa20Poly1305;
+    use xsalsa20poly1305::aead::{AeadInPlace, KeyInit};
+    let mut stream = Stream::default();
+    for length in (0..1_101).chain([2_047, 2_048, 2_049, 100_001]) {
+        let (key, nonce) = (stream.array::<32>(), stream.array::<24>());
+        let plain = stream.bytes(length);
+        let (ours, theirs) = (Algorithm::DEFAULT.under(&key), XSalsa20Poly1305::new((&key).into()));
+        let (mut by_us, mut by_them) = (plain.clone(), plain.clone());
+        let tag = ours.seal(&nonce, &mut by_us).unwrap();
+        let their_tag =
+            theirs.encrypt_in_place_detached((&nonce).into(), b"", &mut by_them).unwrap();
+        assert_eq!((&tag[..], &by_us), (&their_tag[..], &by_them), "{length} bytes");
+
+        let mut wrong = tag;
+        wrong[length % 16] ^= 1 << (length / 16 % 8);
+        assert!(ours.open(&nonce, &wrong, &mut by_us).is_err(), "{length} bytes");
+        assert_eq!(by_us, by_them, "unchanged where it does not open: {length} bytes");
+        if length > 0 {
+            by_us[length / 2] ^= 0x80;
+            assert!(ours.open(&nonce, &tag, &mut by_us).is_err(), "{length} bytes");
+            by_us[length / 2] ^= 0x80;
+        }
+        theirs.decrypt_in_place_detached((&nonce).into(), b"", &mut by_us, (&tag).into()).unwrap();
+        ours.open(&nonce, &tag, &mut by_them).unwrap();
+        assert_eq!((&by_us, &by_them), (&plain, &plain), "{length} bytes");
+    }
+}
+
 /// The output of SHAKE128 of nothing.
 struct Stream(<shake::Shake128 as ExtendableOutput>::Reader);
 
