@@ -1,5 +1,5 @@
-//! Stage 4, commit: a [`Prepared`] group becomes durable in the store, then definite in the working
-//! copy; a [`Committed`] one comes out. Only this stage can make one.
+//! Stage 4, commit: a [`Prepared`] group becomes durable in the store; a [`Committed`] one comes out. Only
+//! this stage can make one. What the working copy has of it becomes definite once everybody was told.
 
 use std::time::Instant;
 
@@ -38,7 +38,6 @@ impl Pipeline {
                 self.segments.give_back(reserved);
                 return Err(self.refuse(group, Refusal::store(&error)));
             }
-            self.settle_working_copy();
             return Ok(Committed { group, reserved });
         }
         if points::is_put_in(Point::PublishBeforeCommit) {
@@ -67,15 +66,15 @@ impl Pipeline {
         self.segments.set_committed(clock::monotonic_ns());
         points::pass(Point::Committed);
         self.commit_time = (7 * self.commit_time + begun.elapsed()) / 8;
-        self.settle_working_copy();
         self.newest_revision = group.newest;
         self.next_birth = group.next_birth;
         Ok(Committed { group, reserved })
     }
 
-    /// The working copy keeps the group. Where it cannot, the group is durable all the same: it is
-    /// published, and the working copy is made anew from what is published then.
-    fn settle_working_copy(&mut self) {
+    /// The working copy keeps the group that was committed last. Nobody waits for that, so it comes after
+    /// everything else. Where it cannot, the group is durable and published all the same, and the working
+    /// copy is made anew from what is published.
+    pub(super) fn settle_working_copy(&mut self) {
         if let Err(error) = self.working.commit_group() {
             tracing::error!(%error, "the working copy failed");
         }

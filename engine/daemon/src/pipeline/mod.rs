@@ -178,6 +178,7 @@ impl Pipeline {
             let announced = self.announce(published);
             points::pass(Point::Announced);
             self.acknowledge(announced);
+            self.settle_working_copy();
             self.keep_up();
         }
         self.finish()
