@@ -48,6 +48,36 @@ pub(super) fn new(key: &[u8; KEY_BYTES]) -> Box<dyn Cipher> {
     cipher
 }
 
+impl XSalsa {
+    /// Makes the stream of a text of `length` bytes, at most [`SHORT`], for `work`. It lies in one place, and is
+    /// wiped there.
+    fn with_stream<T>(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        length: usize,
+        work: impl FnOnce(&[u8; AT_ONCE]) -> T,
+    ) -> T {
+        let mut stream = [0; AT_ONCE];
+        let used = &mut stream[..(TAG_KEY + length).next_multiple_of(VECTOR)];
+        let (at, bytes) = (used.as_mut_ptr(), used.len());
+        // SAFETY: `used` has so many bytes, and nonce and key are arrays of their lengths (asserted above).
+        unsafe {
+            sodium::crypto_stream_xsalsa20(at, bytes as u64, nonce.as_ptr(), self.0.as_ptr());
+        }
+        let done = work(&stream);
+        // SAFETY: it is overwritten within its bounds.
+        unsafe { sodium::sodium_memzero(stream.as_mut_ptr().cast(), bytes) };
+        done
+    }
+}
+
+/// Encrypts or decrypts a short text.
+fn apply(stream: &[u8; AT_ONCE], text: &mut [u8]) {
+    for (byte, stream) in text.iter_mut().zip(&stream[TAG_KEY..]) {
+        *byte ^= stream;
+    }
+}
+
 impl Cipher for XSalsa {
     fn id(&self) -> u8 {
         1
@@ -59,33 +89,21 @@ impl Cipher for XSalsa {
         text: &mut [u8],
     ) -> Result<[u8; TAG_BYTES], SealFault> {
         let mut tag = [0; TAG_BYTES];
+        let length = text.len() as u64;
         if text.len() <= SHORT {
-            let stream = Stream::new(&self.0, nonce, text.len());
-            stream.apply(text);
-            // SAFETY: the tag has the bytes of one, the text those that are given, the stream those of a key
-            // and more.
-            unsafe {
-                sodium::crypto_onetimeauth_poly1305(
-                    tag.as_mut_ptr(),
-                    text.as_ptr(),
-                    text.len() as u64,
-                    stream.bytes.as_ptr(),
-                );
-            }
+            self.with_stream(nonce, text.len(), |stream| {
+                apply(stream, text);
+                let (tag, text) = (tag.as_mut_ptr(), text.as_ptr());
+                // SAFETY: the tag has the bytes of one, the text those that are given, the stream those of a
+                // key and more.
+                unsafe { sodium::crypto_onetimeauth_poly1305(tag, text, length, stream.as_ptr()) };
+            });
         } else {
-            let at = text.as_mut_ptr();
+            let (text, tag) = (text.as_mut_ptr(), tag.as_mut_ptr());
+            let (nonce, key) = (nonce.as_ptr(), self.0.as_ptr());
             // SAFETY: tag, nonce and key are arrays of the lengths that libsodium names (asserted above); the
             // text has the bytes that are given, and it may be sealed where it lies.
-            unsafe {
-                sodium::crypto_secretbox_detached(
-                    at,
-                    tag.as_mut_ptr(),
-                    at,
-                    text.len() as u64,
-                    nonce.as_ptr(),
-                    self.0.as_ptr(),
-                );
-            }
+            unsafe { sodium::crypto_secretbox_detached(text, tag, text, length, nonce, key) };
         }
         Ok(tag)
     }
@@ -96,75 +114,24 @@ impl Cipher for XSalsa {
         tag: &[u8; TAG_BYTES],
         text: &mut [u8],
     ) -> Result<(), SealFault> {
+        let length = text.len() as u64;
         let wrong = if text.len() <= SHORT {
-            let stream = Stream::new(&self.0, nonce, text.len());
-            // SAFETY: as for sealing.
-            let wrong = unsafe {
-                sodium::crypto_onetimeauth_poly1305_verify(
-                    tag.as_ptr(),
-                    text.as_ptr(),
-                    text.len() as u64,
-                    stream.bytes.as_ptr(),
-                )
-            };
-            if wrong == 0 {
-                stream.apply(text);
-            }
-            wrong
+            self.with_stream(nonce, text.len(), |stream| {
+                let (tag, from, key) = (tag.as_ptr(), text.as_ptr(), stream.as_ptr());
+                // SAFETY: as for sealing.
+                let wrong =
+                    unsafe { sodium::crypto_onetimeauth_poly1305_verify(tag, from, length, key) };
+                if wrong == 0 {
+                    apply(stream, text);
+                }
+                wrong
+            })
         } else {
-            let at = text.as_mut_ptr();
+            let (text, tag) = (text.as_mut_ptr(), tag.as_ptr());
+            let (nonce, key) = (nonce.as_ptr(), self.0.as_ptr());
             // SAFETY: as for sealing. It writes nothing before it has found the tag right.
-            unsafe {
-                sodium::crypto_secretbox_open_detached(
-                    at,
-                    at,
-                    tag.as_ptr(),
-                    text.len() as u64,
-                    nonce.as_ptr(),
-                    self.0.as_ptr(),
-                )
-            }
+            unsafe { sodium::crypto_secretbox_open_detached(text, text, tag, length, nonce, key) }
         };
         if wrong == 0 { Ok(()) } else { Err(SealFault::DoesNotOpen) }
-    }
-}
-
-/// The key stream of a short text.
-struct Stream {
-    bytes: [u8; AT_ONCE],
-    used: usize,
-}
-
-impl Stream {
-    /// For a text of `length` bytes, at most [`SHORT`].
-    fn new(key: &[u8; KEY_BYTES], nonce: &[u8; NONCE_BYTES], length: usize) -> Self {
-        let used = (TAG_KEY + length).next_multiple_of(VECTOR);
-        let mut stream = Self { bytes: [0; AT_ONCE], used };
-        let into = &mut stream.bytes[..used];
-        // SAFETY: `into` has the bytes that are given, and nonce and key are arrays of their lengths (asserted
-        // above).
-        unsafe {
-            sodium::crypto_stream_xsalsa20(
-                into.as_mut_ptr(),
-                into.len() as u64,
-                nonce.as_ptr(),
-                key.as_ptr(),
-            );
-        }
-        stream
-    }
-
-    fn apply(&self, text: &mut [u8]) {
-        for (byte, stream) in text.iter_mut().zip(&self.bytes[TAG_KEY..]) {
-            *byte ^= stream;
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let used = &mut self.bytes[..self.used];
-        // SAFETY: it is overwritten within its bounds.
-        unsafe { sodium::sodium_memzero(used.as_mut_ptr().cast(), used.len()) };
     }
 }
