@@ -1,5 +1,7 @@
 //! The chart that the README shows, made from kept results: one panel for each main line, one bar for each
-//! system, on log scales.
+//! system, on log scales; and below, what becomes of it in larger tables.
+
+mod curves;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use crate::growth::Curve;
 use crate::report::{OURS, is_peer, short};
 
 /// The lines that are shown: the first one of each row whose words have these in them.
@@ -24,6 +27,8 @@ const SHOWN: &[(&str, &str)] = &[
 pub struct Results {
     machine: Machine,
     lines: Vec<Line>,
+    #[serde(default)]
+    growth: Vec<Curve>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +91,7 @@ pub fn draw(results: &Results) -> Option<String> {
     for line in shown {
         y = panel(&mut body, line, y);
     }
+    y = curves::draw(&mut body, &results.growth, y);
     if body.is_empty() {
         return None;
     }
@@ -120,20 +126,34 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-seri
 .name { text-anchor: end }
 .first { text-anchor: end }
 .tick { font-size: 11px; text-anchor: middle }
+.scale { font-size: 11px; text-anchor: end; fill: #59636e }
+.named { font-size: 11px }
+.named.first { text-anchor: start }
+.value { font-size: 11px; font-weight: 600; text-anchor: middle }
 .grid { stroke: #d1d9e0 }
+.lead { stroke: #d1d9e0; fill: none }
 .ours { fill: #0969da }
 .own { fill: #80b4ed }
 .peer { fill: #9aa4af }
 .bare { fill: #d5dbe1 }
+.line { fill: none; stroke-width: 1.5px }
+.line.ours { fill: none; stroke: #0969da; stroke-width: 2.5px }
+.line.own { fill: none; stroke: #80b4ed }
+.line.peer { fill: none; stroke: #9aa4af }
+.line.bare { fill: none; stroke: #d5dbe1 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; stroke: #0d1117 }
 .page { fill: #0d1117; stroke: #3d444d }
-.quiet, .tick { fill: #9198a1 }
-.grid { stroke: #3d444d }
+.quiet, .tick, .scale { fill: #9198a1 }
+.grid, .lead { stroke: #3d444d }
 .ours { fill: #4493f8 }
 .own { fill: #27568f }
 .peer { fill: #7d8590 }
 .bare { fill: #454c54 }
+.line.ours { stroke: #4493f8 }
+.line.own { stroke: #27568f }
+.line.peer { stroke: #7d8590 }
+.line.bare { stroke: #454c54 }
 }
 </style>
 ";
@@ -182,12 +202,7 @@ fn bar(into: &mut String, line: &Line, system: &System, scale: &Scale, y: f64) {
         text(into, "quiet", (BARS.0 + 6.0, base), why);
         return;
     };
-    let class = match system.system.as_str() {
-        _ if is_ours => "ours",
-        name if name.starts_with(OURS) => "own",
-        name if !is_peer(name) => "bare",
-        _ => "peer",
-    };
+    let class = class_of(&system.system);
     let wide = scale.place(median) - BARS.0;
     let _ = writeln!(
         into,
@@ -204,6 +219,16 @@ fn bar(into: &mut String, line: &Line, system: &System, scale: &Scale, y: f64) {
 fn text(into: &mut String, class: &str, (x, y): (f64, f64), words: &str) {
     let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let _ = writeln!(into, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
+}
+
+/// What kind of system it is.
+fn class_of(name: &str) -> &'static str {
+    match name {
+        OURS => "ours",
+        name if name.starts_with(OURS) => "own",
+        name if !is_peer(name) => "bare",
+        _ => "peer",
+    }
 }
 
 fn tick(value: f64) -> String {

@@ -206,8 +206,8 @@ mod tests {
         let found = |count: usize| -> BTreeMap<String, f64> {
             tail((1..=count).rev().map(|time| time as f64)).into_iter().collect()
         };
-        assert_eq!(found(0), BTreeMap::new());
-        assert_eq!(found(199), [("longest".into(), 199.0), ("timed".into(), 199.0)].into());
+        assert!(found(0).is_empty());
+        assert_eq!(found(199).into_values().collect::<Vec<_>>(), [199.0, 199.0]);
         assert_eq!(found(200)["p99"], 199.0);
         assert!(!found(1999).contains_key("p99.9"));
         assert_eq!(found(2000)["p99.9"], 1999.0);
