@@ -8,11 +8,11 @@
 //! log until C has passed it, recovery finds it there. The log is on the disk already, so a step
 //! needs no sync; if its transaction is lost in a crash, C is too.
 //!
+//! Of groups that were committed since the start it is known how many of their records are still the newest
+//! ([`crate::dirty`]). Where none is, as with rows that change again and again, C passes the group unopened.
+//!
 //! After a table was dropped, steps with nothing else to do sweep through `row` and delete its rows.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -28,80 +28,9 @@ use crate::store::{Store, Synchronous};
 
 /// Sealed bytes of the log that one step opens at most, a single group excepted.
 const STEP_BYTES: u64 = 16 << 20;
-/// Most births in the index. Without an entry a superseded image may be written and then overwritten:
-/// more work, the same result.
-const INDEXED: usize = 1 << 24;
-
-/// Which revision is the newest of each row that the log's tail touches.
-#[derive(Default)]
-pub(crate) struct DirtyRows {
-    newest: HashMap<u64, u64, BuildHasherDefault<BirthHasher>>,
-    /// Sealed bytes of the log's tail.
-    pub bytes: u64,
-}
-
-impl DirtyRows {
-    pub fn rows(&self) -> usize {
-        self.newest.len()
-    }
-
-    /// Notes that `revision` wrote the row.
-    pub fn note(&mut self, birth: u64, revision: u64) {
-        if self.newest.len() < INDEXED {
-            self.newest.insert(birth, revision);
-        } else if let Some(newest) = self.newest.get_mut(&birth) {
-            *newest = revision;
-        }
-    }
-
-    /// Notes `revision`, unless the row was noted before; whether it was not. For walking backwards:
-    /// the cap does not hold here, as recovery needs every row that the tail mentions.
-    pub fn note_first(&mut self, birth: u64, revision: u64) -> bool {
-        match self.newest.entry(birth) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(revision);
-                true
-            }
-        }
-    }
-
-    /// Whether the tail mentions the row. Complete after [`DirtyRows::note_first`] alone.
-    pub fn mentions(&self, birth: u64) -> bool {
-        self.newest.contains_key(&birth)
-    }
-
-    fn is_newest(&self, birth: u64, revision: u64) -> bool {
-        self.newest.get(&birth).is_none_or(|&newest| newest <= revision)
-    }
-
-    fn forget(&mut self, birth: u64, revision: u64) {
-        if self.newest.get(&birth) == Some(&revision) {
-            self.newest.remove(&birth);
-        }
-    }
-}
-
-/// Births are consecutive numbers: one multiplication spreads them.
-#[derive(Default)]
-pub(crate) struct BirthHasher(u64);
-
-impl Hasher for BirthHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ mixed >> 32;
-    }
-}
+/// Sealed bytes of groups passed unopened, after which a step ends rather than open one: whether that is wanted
+/// is asked anew, as the log's tail is shorter now.
+const PASSED_BYTES: u64 = 1 << 20;
 
 /// A group that was checkpointed in part.
 pub(crate) struct Walk {
@@ -153,11 +82,20 @@ impl Store {
         let step = live.transaction(path, doing, Synchronous::Normal, |conn| {
             let mut table = RowTable::new(conn, path)?;
             let mut step = Step::default();
-            let mut opened = 0;
-            while step.rows < max_rows && opened < STEP_BYTES {
+            let (mut opened, mut passed) = (0, 0);
+            while step.rows < max_rows && opened + passed < STEP_BYTES {
+                if walk.is_none()
+                    && let Some(group) = dirty.superseded_group(state.checkpoint + 1)
+                {
+                    state.checkpoint = group.last;
+                    step.records += group.records.max(1);
+                    step.log_bytes += group.sealed_bytes;
+                    passed += group.sealed_bytes;
+                    continue;
+                }
                 let group = match walk.as_mut() {
                     Some(group) => group,
-                    None if state.checkpoint == state.newest => break,
+                    None if state.checkpoint == state.newest || passed >= PASSED_BYTES => break,
                     None => walk.insert(Walk::open(conn, &sealer.opener, state.checkpoint + 1)?),
                 };
                 opened += if group.at == IDENTITY_WORDS + 1 { group.sealed_bytes } else { 0 };
@@ -189,7 +127,7 @@ impl Store {
         })?;
         self.state = state;
         self.walk = walk;
-        self.dirty.bytes = self.dirty.bytes.saturating_sub(step.log_bytes);
+        self.dirty.checkpointed(self.state.checkpoint, step.log_bytes);
         for &(birth, revision) in &step.written {
             self.dirty.forget(birth, revision);
         }

@@ -16,6 +16,7 @@ mod checkpoint;
 pub mod cipher;
 mod create;
 mod directory;
+mod dirty;
 mod error;
 mod examine;
 #[cfg(feature = "faults")]

@@ -12,8 +12,8 @@
 use rusqlite::Connection;
 use shmirror_shm::record::RecordRef;
 
-use crate::checkpoint::DirtyRows;
 use crate::directory::sync_names;
+use crate::dirty::DirtyRows;
 use crate::error::{Place, StoreError, sqlite};
 use crate::group::{LOG_COLUMNS, LogGroup};
 use crate::live::Live;

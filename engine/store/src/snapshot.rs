@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use rusqlite::Row;
 use shmirror_shm::record::RecordRef;
 
-use crate::checkpoint::DirtyRows;
+use crate::dirty::DirtyRows;
 use crate::error::{Place, StoreError, sqlite};
 use crate::examine::read_catalogue;
 use crate::group::{LOG_COLUMNS, LogGroup};

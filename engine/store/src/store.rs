@@ -13,9 +13,10 @@ use rusqlite::Connection;
 use shmirror_shm::catalogue::Catalogue;
 use zeroize::Zeroizing;
 
-use crate::checkpoint::{DirtyRows, Walk};
+use crate::checkpoint::Walk;
 use crate::create::{create, seal_catalogue};
 use crate::directory::{self, KEY_FILE, Lock, STORE_FILE};
+use crate::dirty::DirtyRows;
 use crate::error::{StoreError, sqlite};
 use crate::examine::{Examination, open_seals, read_catalogue};
 use crate::files;
@@ -262,10 +263,8 @@ impl Store {
         committed?;
 
         self.state = state;
-        self.dirty.bytes += log_bytes;
-        for &(birth, revision) in &self.noted.rows {
-            self.dirty.note(birth, revision);
-        }
+        let (first, last) = (group.first_revision, group.last_revision);
+        self.dirty.commit(first, last, log_bytes, &self.noted.rows);
         self.noted.rows.clear();
         self.noted.rows.shrink_to(1 << 16);
         if let Some(catalogue) = changed {
