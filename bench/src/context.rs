@@ -11,6 +11,8 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub struct Context {
     /// Fewer and shorter rounds.
     pub quick: bool,
+    /// Only what shows growth with the rows of the table.
+    pub growth: bool,
     /// The daemon's program.
     pub program: PathBuf,
     /// The core of who measures, and the one of daemons, servers and writers; `None` on a machine with one.
@@ -28,7 +30,7 @@ impl Context {
         let allowed = sched_getaffinity(None).context("the cores that there are")?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
         let cores = cores.next().and_then(|first| Some((cores.next()?, first)));
-        Ok(Self { quick, program, cores })
+        Ok(Self { quick, growth: false, program, cores })
     }
 
     /// Rounds of each system, besides one to warm up.
@@ -86,6 +88,18 @@ pub fn field(file: impl AsRef<Path>, name: &str) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Processor time that a process has used, all its threads together.
+pub fn processor_time(pid: u32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // One that has ended meanwhile has none to speak of.
+        let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let first = text.split_whitespace().next().context("schedstat has numbers")?;
+        nanoseconds += first.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Starts a process on a core.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use shmirror::{Mirror, Options, Producer};
 
@@ -58,6 +58,22 @@ impl Instance {
     /// An attached writer.
     pub fn producer(&self) -> Result<Producer> {
         Ok(Producer::attach(&options(&self.socket()))?)
+    }
+
+    /// Waits until nothing is left to do for what was written: the daemon moves rows from its log when there is
+    /// a pause.
+    pub fn rest(&self) -> Result<()> {
+        let mirror = self.mirror()?;
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = mirror.status()?;
+            let left = status["lag"]["revisions_after_checkpoint"].as_u64();
+            if left.context("a number of the status")? == 0 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "the daemon does not come to rest: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Starts the daemon; how long it took until it was ready.

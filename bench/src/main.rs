@@ -42,6 +42,9 @@ struct Arguments {
     /// Only these rows: R1, W2, …
     #[arg(long)]
     only: Vec<String>,
+    /// Only what shows growth with the rows of the table
+    #[arg(long)]
+    growth: bool,
     /// Where the results go, as JSON; the chart goes beside it
     #[arg(long)]
     out: Option<PathBuf>,
@@ -81,13 +84,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let context = Context::new(arguments.quick)?;
-    let wanted = |id: &str| {
-        arguments.only.is_empty() || arguments.only.iter().any(|o| id.eq_ignore_ascii_case(o))
+    let mut context = Context::new(arguments.quick)?;
+    context.growth = arguments.growth;
+    let wanted = |row: &row::Row| {
+        let named = || arguments.only.iter().any(|only| row.id.eq_ignore_ascii_case(only));
+        (arguments.only.is_empty() || named()) && (row.grows || !arguments.growth)
     };
     let mut report = Report::begin(&context);
     let mut failed = Vec::new();
-    for row in row::ROWS.iter().filter(|row| wanted(row.id)) {
+    for row in row::ROWS.iter().filter(|row| wanted(row)) {
         eprintln!("{} {} …", row.id, row.what);
         let begun = Instant::now();
         let done = (row.run)(&context);

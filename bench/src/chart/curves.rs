@@ -12,9 +12,11 @@ const SHOWN: &[(&str, &str)] =
     &[("R1", ""), ("R5", ""), ("W1", ""), ("A1", "attach"), ("A1", "start"), ("A1", "memory")];
 
 const GAP: f64 = 20.0;
-const PANEL: (f64, f64) = ((WIDTH - 2.0 * MARGIN - GAP) / 2.0, 212.0);
+const PANEL: (f64, f64) = ((WIDTH - 2.0 * MARGIN - GAP) / 2.0, 232.0);
 /// Where lines are in a panel: from the left to the right, from the top to the bottom.
-const PLOT: (f64, f64, f64, f64) = (44.0, 236.0, 34.0, 166.0);
+const PLOT: (f64, f64, f64, f64) = (44.0, 240.0, 36.0, 186.0);
+/// From the sides of a plot to its first and last points.
+const INSET: f64 = 22.0;
 /// From one name to the next.
 const NAMES: f64 = 13.0;
 
@@ -26,7 +28,7 @@ pub fn draw(into: &mut String, curves: &[Curve], top: f64) -> f64 {
     let mut count = 0;
     for (at, curve) in shown.enumerate() {
         if at == 0 {
-            text(into, "title", (MARGIN, top + 6.0), "with the rows of the table");
+            text(into, "title", (MARGIN, top + 6.0), "Growth with the rows of the table");
         }
         let (column, row) = ((at % 2) as f64, (at / 2) as f64);
         let x = MARGIN + column * (PANEL.0 + GAP);
@@ -48,7 +50,8 @@ fn panel(into: &mut String, curve: &Curve, (x, y): (f64, f64)) {
     text(into, "quiet", (x, y + 16.0), &format!("{}, {better}", curve.unit));
     let (left, right) = (x + PLOT.0, x + PLOT.1);
     let (above, below) = (y + PLOT.2, y + PLOT.3);
-    let across = Scale::of(curve.rows.iter().map(|rows| *rows as f64), (left, right));
+    let across =
+        Scale::of(curve.rows.iter().map(|rows| *rows as f64), (left + INSET, right - INSET / 2.0));
     let values = curve.systems.iter().flat_map(|along| &along.medians).flatten().copied();
     let up = Scale::of(values, (below, above));
     for value in up.ticks() {

@@ -118,6 +118,7 @@ impl Filled {
             server.keep(redis::Kept::Aof)?;
             server.keep(redis::Kept::Rdb)?;
         }
+        this.instance.rest()?;
         Ok(this)
     }
 }

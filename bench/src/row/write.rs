@@ -10,6 +10,7 @@ use shmirror::{Producer, Ticket, monotonic_ns};
 use shmirror_shm::request::{Action, Change, OnConflict};
 use shmirror_shm::value::Value;
 
+use super::later::Later;
 use crate::context::{Context, directory};
 use crate::growth::Growth;
 use crate::instance::{Instance, options};
@@ -213,7 +214,9 @@ impl Writer for Redis {
 /// All systems, each with its rows, and where it is.
 struct Servers {
     rows: u64,
-    instance: Instance,
+    tickets: Instance,
+    /// Of its own, as what a daemon puts off comes in the pause behind a round.
+    waited: Instance,
     sqlite: tempfile::TempDir,
     lmdb: tempfile::TempDir,
     redis: Option<redis::Server>,
@@ -224,18 +227,32 @@ impl Servers {
         let shape = Shape::numbers(rows);
         let this = Self {
             rows,
-            instance: Instance::start(context)?,
+            tickets: Instance::start(context)?,
+            waited: Instance::start(context)?,
             sqlite: directory()?,
             lmdb: directory()?,
             redis: redis::Server::start(context, true)?,
         };
-        ours::fill(&this.instance.producer()?, &shape)?;
+        ours::fill(&this.tickets.producer()?, &shape)?;
+        ours::fill(&this.waited.producer()?, &shape)?;
         sqlite::fill(this.sqlite.path(), &shape)?;
         lmdb::fill(this.lmdb.path(), &shape)?;
         if let Some(server) = &this.redis {
             redis::fill(&server.socket(), &shape)?;
         }
+        this.tickets.rest()?;
+        this.waited.rest()?;
         Ok(this)
+    }
+
+    /// The process that commits for others.
+    fn server(&self, system: &str) -> Option<u32> {
+        match system {
+            "shmirror-tickets" => Some(self.tickets.pid()),
+            "shmirror" => Some(self.waited.pid()),
+            "redis" => self.redis.as_ref().map(redis::Server::pid),
+            _ => None,
+        }
     }
 
     /// So many processes that write. Who commits by itself has the core of who serves, as that is who commits
@@ -250,7 +267,8 @@ impl Servers {
             "sqlite" => self.sqlite.path().to_owned(),
             "lmdb" => self.lmdb.path().to_owned(),
             "redis" => self.redis.as_ref().context("no Redis")?.socket(),
-            _ => self.instance.socket(),
+            "shmirror" => self.waited.socket(),
+            _ => self.tickets.socket(),
         };
         let start = |at: usize| {
             let told = json!({"system": system, "place": place, "seed": at + 1, "rows": self.rows});
@@ -287,7 +305,8 @@ pub fn worker(system: &str, place: &Path, rows: u64, core: Option<usize>) -> Res
 /// W1: rows per second, durable.
 pub fn many(context: &Context) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
-    for count in [1, 2, 4] {
+    let counts: &[usize] = if context.growth { &[] } else { &[1, 2, 4] };
+    for count in counts.iter().copied() {
         for rows in [1, 16, 256, 4096] {
             let has_both = rows > 1 && (!context.quick || (count, rows) == (1, GROWING));
             let orders: &[bool] = if has_both { &[true, false] } else { &[true] };
@@ -296,7 +315,7 @@ pub fn many(context: &Context) -> Result<Vec<Line>> {
             }
         }
     }
-    for of in context.sizes().iter().filter(|of| **of != ROWS) {
+    for of in context.sizes().iter().filter(|of| **of != ROWS || context.growth) {
         lines.push(many_of(context, *of, 1, GROWING, true)?);
     }
     Ok(lines)
@@ -314,7 +333,9 @@ fn many_of(context: &Context, of: u64, count: usize, rows: u64, scattered: bool)
     for (name, system) in systems(&servers) {
         let mut workers = servers.workers(context, system, count)?;
         let order = order.clone();
+        let mut later = Later::new(servers.server(system));
         runners.push(Runner::new(name, move || {
+            let put_off = later.part()?;
             // The order goes to all, then all are heard.
             workers.iter_mut().try_for_each(|worker| worker.tell(&order))?;
             let answers = workers.iter_mut().map(Worker::hear).collect::<Result<Vec<_>>>()?;
@@ -327,13 +348,18 @@ fn many_of(context: &Context, of: u64, count: usize, rows: u64, scattered: bool)
             let from = of("from").collect::<Result<Vec<_>>>()?.into_iter().min();
             let upto = of("upto").collect::<Result<Vec<_>>>()?.into_iter().max();
             let took = from.zip(upto).map(|(from, upto)| upto - from).context("nobody writes")?;
-            Ok(written as f64 / took as f64 * 1e9)
+            later.ends(Duration::from_nanos(took))?;
+            let mut round = Round::from(written as f64 / took as f64 * 1e9);
+            if let Some(part) = put_off {
+                round.beside.insert("% of a round's time used later".into(), 100.0 * part);
+            }
+            Ok(round)
         }));
     }
     let mut measured = race(context, runners)?;
     add_absent(&servers, &mut measured);
     let mut demands = Vec::new();
-    if count == 1 && rows >= 256 && of == ROWS {
+    if count == 1 && rows >= 256 {
         demands.push(Demand::Beats("SQLite, unencrypted", 2.0));
     }
     if count == 4 {
