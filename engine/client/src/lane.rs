@@ -24,6 +24,7 @@ use shmirror_shm::lane::{
 use shmirror_shm::region::Region;
 use shmirror_shm::request::RejectCode;
 use shmirror_shm::wire::{Answer, Call, RefuseCode};
+use zerocopy::IntoBytes;
 
 use crate::connection::{CALL, Connection, wrong_answer};
 use crate::error::Error;
@@ -116,10 +117,28 @@ pub(crate) enum Fate {
     Elsewhere { expected: String, found: String },
 }
 
+/// Bytes of a request.
+#[derive(Debug)]
+pub(crate) enum Bytes {
+    /// An archive.
+    Archive(Vec<u8>),
+    /// Packed changes.
+    Packed(Vec<u64>),
+}
+
+impl Bytes {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Archive(bytes) => bytes,
+            Self::Packed(words) => words.as_bytes(),
+        }
+    }
+}
+
 /// A request as it goes into a lane.
 pub(crate) struct Payload {
-    /// Its archive.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) kind: RequestKind,
+    pub(crate) bytes: Bytes,
     /// It may have result rows, for all that its text says.
     pub(crate) may_have_rows: bool,
 }
@@ -130,7 +149,8 @@ pub(crate) struct Submitted {
     /// It may have result rows, for all that its text says.
     may_have_rows: bool,
     /// Emptied once its fate is known.
-    payload: Mutex<Vec<u8>>,
+    payload: Mutex<Bytes>,
+    kind: RequestKind,
     place: Mutex<Place>,
 }
 
@@ -149,10 +169,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Submitted {
     pub(crate) fn new(payload: Payload, session: Arc<Session>, ticket: u64) -> Self {
-        let Payload { bytes: payload, may_have_rows } = payload;
+        let Payload { kind, bytes: payload, may_have_rows } = payload;
         Self {
             may_have_rows,
             payload: Mutex::new(payload),
+            kind,
             place: Mutex::new(Place::UnderWay(session, ticket)),
         }
     }
@@ -168,7 +189,7 @@ impl Submitted {
         if matches!(*place, Place::UnderWay(..)) {
             *place = Place::Settled(session, ticket, fate);
             drop(place);
-            *lock(&self.payload) = Vec::new();
+            *lock(&self.payload) = Bytes::Archive(Vec::new());
         }
     }
 
@@ -262,7 +283,7 @@ impl Submitted {
         }
         let ticket = {
             let payload = lock(&self.payload);
-            fresh.lane.submit(RequestKind::REQUEST, &payload, deadline)
+            fresh.lane.submit(self.kind, payload.as_slice(), deadline)
         }
         .map_err(|e| Error::Full { message: format!("submitting a request again: {e}") })?;
         *lock(&self.place) = Place::UnderWay(fresh.clone(), ticket);

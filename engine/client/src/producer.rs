@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use shmirror_shm::archive;
+use shmirror_shm::lane::RequestKind;
 use shmirror_shm::limits;
+use shmirror_shm::packed::{PackError, pack};
 use shmirror_shm::request::{Action, Change, OnConflict, Request, ResultSet, SqlRequest};
 use shmirror_shm::value::Value;
 
 use crate::connection::Place as Daemon;
 use crate::error::Error;
 use crate::into_key::IntoKey;
-use crate::lane::Payload;
+use crate::lane::{Bytes, Payload};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::ticket::{Ticket, after};
@@ -195,12 +197,15 @@ impl Producer {
         deadline: Option<Instant>,
     ) -> Result<Ticket, Error> {
         changes.iter().try_for_each(no_nan)?;
-        let request = Request::Transaction(std::mem::take(changes));
-        let bytes = archived(&request);
-        if let Request::Transaction(back) = request {
-            *changes = back;
-        }
-        let ticket = self.send(Payload { bytes: bytes?, may_have_rows: false }, deadline)?;
+        let words = pack(changes).map_err(|error| match error {
+            PackError::TooLarge { found } => {
+                let allowed = limits::REQUEST_BYTES;
+                Error::TooLarge { what: "transaction", found, allowed }
+            }
+            other => Error::Protocol(other.to_string()),
+        })?;
+        let (kind, bytes) = (RequestKind::CHANGES, Bytes::Packed(words));
+        let ticket = self.send(Payload { kind, bytes, may_have_rows: false }, deadline)?;
         changes.clear();
         Ok(ticket)
     }
@@ -217,9 +222,9 @@ impl Producer {
             return Err(Error::TooLarge { what: "SQL text", found, allowed });
         }
         let request = SqlRequest { sql: sql.to_owned(), params: params.to_vec(), want_rows };
-        let bytes = archived(&Request::Sql(request))?;
-        let may_have_rows = want_rows && may_yield_rows(sql);
-        self.send(Payload { bytes, may_have_rows }, Some(after(self.timeout)))
+        let bytes = Bytes::Archive(archived(&Request::Sql(request))?);
+        let (kind, may_have_rows) = (RequestKind::REQUEST, want_rows && may_yield_rows(sql));
+        self.send(Payload { kind, bytes, may_have_rows }, Some(after(self.timeout)))
     }
 
     fn send(&self, payload: Payload, deadline: Option<Instant>) -> Result<Ticket, Error> {

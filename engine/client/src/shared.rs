@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shmirror_shm::lane::{RequestKind, SubmitError, WaitError};
+use shmirror_shm::lane::{SubmitError, WaitError};
 use shmirror_shm::wire::{ROLE_PRODUCER, RefuseCode};
 
 use crate::connection::{BACKOFF, Connection, Place as Daemon, same_process};
@@ -104,7 +104,7 @@ impl Shared {
                     self.recover(until)?;
                     continue;
                 }
-                match session.lane.try_submit(RequestKind::REQUEST, &payload.bytes) {
+                match session.lane.try_submit(payload.kind, payload.bytes.as_slice()) {
                     Ok(ticket) => {
                         let request = Submitted::new(payload, session, ticket);
                         let request = Arc::new(request);

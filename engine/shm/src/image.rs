@@ -79,59 +79,115 @@ pub enum ImageError {
     },
 }
 
-/// A row image that owns its words: head, then variable part padded to a whole word. Clones share them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A row image that owns its words: head, then variable part padded to a whole word. Clones share them, and
+/// so may images that stand in one piece of memory.
+#[derive(Clone, Debug, Default)]
 pub struct Image {
-    columns: usize,
-    var_bytes: usize,
     words: Arc<[u64]>,
+    at: u32,
+    columns: u32,
+    var_bytes: u32,
 }
+
+impl PartialEq for Image {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+impl Eq for Image {}
 
 impl Image {
     /// The image of `values`, one for each column.
     ///
     /// The variable part is at most `u32::MAX` bytes; callers hold to [`crate::limits::ROW_BYTES`].
     pub fn encode<'v>(values: impl ExactSizeIterator<Item = ValueRef<'v>> + Clone) -> Self {
-        let columns = values.len();
-        let var_bytes: usize = values.clone().map(|v| v.var_len()).sum();
-        let head = head_words(columns);
-        let zeros = core::iter::repeat_n(0u64, head + var_bytes.div_ceil(8));
-        let mut words: Arc<[u64]> = zeros.collect();
+        let (columns, var_bytes, length) = measure(&values);
+        let mut words: Arc<[u64]> = core::iter::repeat_n(0u64, length).collect();
         // Nobody else has it yet, so this does not copy.
-        let (head_part, var_part) = Arc::make_mut(&mut words).split_at_mut(head);
-        let (tags, cells) = head_part.split_at_mut(tag_words(columns));
-        let var = zerocopy::IntoBytes::as_mut_bytes(var_part);
-        let mut at = 0usize;
-        for (i, value) in values.enumerate() {
-            tags[i / 16] |= (value.class() as u64) << (4 * (i % 16));
-            let bytes: &[u8] = match value {
-                ValueRef::Null => continue,
-                ValueRef::Integer(v) => {
-                    cells[i] = v as u64;
-                    continue;
-                }
-                ValueRef::Real(v) => {
-                    cells[i] = v.to_bits();
-                    continue;
-                }
-                ValueRef::Text(t) => t.as_bytes(),
-                ValueRef::Blob(b) => b,
-            };
-            cells[i] = (at as u64) | ((bytes.len() as u64) << 32);
-            var[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
+        fill(Arc::make_mut(&mut words), values);
+        Self { words, at: 0, columns: columns as u32, var_bytes: var_bytes as u32 }
+    }
+
+    /// Appends the words of the image of `values` to `out`; the bytes of its variable part.
+    pub fn append<'v>(
+        values: impl ExactSizeIterator<Item = ValueRef<'v>> + Clone,
+        out: &mut Vec<u64>,
+    ) -> usize {
+        let (_, var_bytes, length) = measure(&values);
+        let start = out.len();
+        out.resize(start + length, 0);
+        fill(&mut out[start..], values);
+        var_bytes
+    }
+
+    /// The image that begins at `at` in `words`, which it shares.
+    ///
+    /// # Errors
+    /// [`ImageError::Short`] where there are too few words.
+    pub fn within(
+        words: &Arc<[u64]>,
+        at: usize,
+        columns: usize,
+        var_bytes: usize,
+    ) -> Result<Self, ImageError> {
+        let expected = head_words(columns) + var_bytes.div_ceil(8);
+        let found = words.len().saturating_sub(at);
+        match (u32::try_from(at), u32::try_from(columns), u32::try_from(var_bytes)) {
+            (Ok(at), Ok(columns), Ok(var_bytes)) if found >= expected => {
+                Ok(Self { words: Arc::clone(words), at, columns, var_bytes })
+            }
+            _ => Err(ImageError::Short { found, expected }),
         }
-        Self { columns, var_bytes, words }
     }
 
     /// The same image, borrowed.
     pub fn as_ref(&self) -> ImageRef<'_> {
-        ImageRef { columns: self.columns, var_bytes: self.var_bytes, words: &self.words }
+        let (at, columns) = (self.at as usize, self.columns as usize);
+        let var_bytes = self.var_bytes as usize;
+        let words = &self.words[at..at + head_words(columns) + var_bytes.div_ceil(8)];
+        ImageRef { columns, var_bytes, words }
+    }
+}
+
+/// Columns, bytes of the variable part and words of the image of `values`.
+fn measure<'v>(
+    values: &(impl ExactSizeIterator<Item = ValueRef<'v>> + Clone),
+) -> (usize, usize, usize) {
+    let columns = values.len();
+    let var_bytes: usize = values.clone().map(|v| v.var_len()).sum();
+    (columns, var_bytes, head_words(columns) + var_bytes.div_ceil(8))
+}
+
+/// Makes `words`, which are as many as it needs and all zero, the image of `values`.
+fn fill<'v>(words: &mut [u64], values: impl ExactSizeIterator<Item = ValueRef<'v>>) {
+    let columns = values.len();
+    let (head_part, var_part) = words.split_at_mut(head_words(columns));
+    let (tags, cells) = head_part.split_at_mut(tag_words(columns));
+    let var = zerocopy::IntoBytes::as_mut_bytes(var_part);
+    let mut at = 0usize;
+    for (i, (value, cell)) in values.zip(cells).enumerate() {
+        tags[i / 16] |= (value.class() as u64) << (4 * (i % 16));
+        let bytes: &[u8] = match value {
+            ValueRef::Null => continue,
+            ValueRef::Integer(v) => {
+                *cell = v as u64;
+                continue;
+            }
+            ValueRef::Real(v) => {
+                *cell = v.to_bits();
+                continue;
+            }
+            ValueRef::Text(t) => t.as_bytes(),
+            ValueRef::Blob(b) => b,
+        };
+        *cell = (at as u64) | ((bytes.len() as u64) << 32);
+        var[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
     }
 }
 
 /// A row image in borrowed private words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageRef<'a> {
     columns: usize,
     var_bytes: usize,
@@ -221,17 +277,18 @@ impl<'a> ImageRef<'a> {
     /// The integer of a column, where it holds one; the shortest way to it.
     #[inline]
     pub fn integer(&self, index: usize) -> Option<i64> {
-        self.cell(index, StorageClass::Integer).map(|bits| bits as i64)
+        self.bits_of(index, StorageClass::Integer).map(|bits| bits as i64)
     }
 
     /// The double of a column, where it holds one; the shortest way to it.
     #[inline]
     pub fn real(&self, index: usize) -> Option<f64> {
-        self.cell(index, StorageClass::Real).map(f64::from_bits)
+        self.bits_of(index, StorageClass::Real).map(f64::from_bits)
     }
 
+    /// The bits of a column's cell, where it holds a value of this class.
     #[inline]
-    fn cell(&self, index: usize, class: StorageClass) -> Option<u64> {
+    pub fn bits_of(&self, index: usize, class: StorageClass) -> Option<u64> {
         if index >= self.columns {
             return None;
         }
@@ -262,7 +319,8 @@ impl<'a> ImageRef<'a> {
 
     /// The same image, owning its words.
     pub fn to_image(&self) -> Image {
-        Image { columns: self.columns, var_bytes: self.var_bytes, words: self.words.into() }
+        let (columns, var_bytes) = (self.columns as u32, self.var_bytes as u32);
+        Image { words: self.words.into(), at: 0, columns, var_bytes }
     }
 }
 

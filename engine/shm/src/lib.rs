@@ -20,6 +20,7 @@ mod memory;
 mod models;
 pub mod mutex;
 mod number_text;
+pub mod packed;
 mod pillar;
 pub mod points;
 pub mod record;

@@ -298,13 +298,10 @@ pub struct RowRecord<'a> {
 impl RowRecord<'_> {
     /// Appends the record to `out`.
     pub fn encode(&self, out: &mut Vec<u64>) {
-        let start = out.len();
         let changed_words = self.columns.div_ceil(64);
-        let mut header = RecordHeader {
-            kind: RecordKind::Row as u16,
+        let (key, row) = (self.key.words(), self.row.map_or(&[][..], |r| r.words()));
+        let header = RecordHeader {
             operation: self.operation as u8,
-            flags: 0,
-            sequence: 0,
             revision: self.revision,
             table: self.table.0,
             shape: self.table.1,
@@ -315,15 +312,32 @@ impl RowRecord<'_> {
             row_var: self.row.map_or(0, |r| r.var_bytes() as u32),
             ..self.origin
         };
-        out.resize(start + HEADER_WORDS, 0);
+        push_head(&header, changed_words + key.len() + row.len(), out);
         out.extend((0..changed_words).map(|i| self.changed.get(i).copied().unwrap_or(0)));
-        out.extend_from_slice(self.key.words());
-        if let Some(row) = self.row {
-            out.extend_from_slice(row.words());
-        }
-        header.length = ((out.len() - start) * 8) as u32;
-        write_header(out, start, &header);
+        out.extend_from_slice(key);
+        out.extend_from_slice(row);
     }
+}
+
+/// Appends a row's record to `out`: `body` is what stands behind its header, for which `header` has all
+/// that is not the same in every row record of the commit log.
+pub fn push_row(header: &RecordHeader, body: &[u64], out: &mut Vec<u64>) {
+    push_head(header, body.len(), out);
+    out.extend_from_slice(body);
+}
+
+/// Appends a row record's header to `out`, with room for a body of so many words.
+fn push_head(header: &RecordHeader, body: usize, out: &mut Vec<u64>) {
+    let header = RecordHeader {
+        length: ((HEADER_WORDS + body) * 8) as u32,
+        kind: RecordKind::Row as u16,
+        flags: 0,
+        sequence: 0,
+        ..*header
+    };
+    let words: [u64; HEADER_WORDS] = zerocopy::transmute!(header);
+    out.reserve(HEADER_WORDS + body);
+    out.extend_from_slice(&words);
 }
 
 /// Appends a schema record to `out`: `archive` is of the part that is in the namespace of `origin`.

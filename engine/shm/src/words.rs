@@ -35,10 +35,12 @@ pub fn store_words(dst: &[AtomicU64], src: &[u64]) {
 /// has fewer.
 pub fn copy_bytes(src: &[AtomicU64], count: usize, out: &mut Vec<u8>) {
     let count = count.min(src.len() * 8);
-    out.reserve(count);
     let (whole, rest) = (count / 8, count % 8);
-    for word in &src[..whole] {
-        out.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+    let start = out.len();
+    out.resize(start + whole * 8, 0);
+    let (to, _) = out[start..].as_chunks_mut::<8>();
+    for (to, from) in to.iter_mut().zip(src) {
+        *to = from.load(Ordering::Relaxed).to_ne_bytes();
     }
     if rest > 0 {
         let last = src[whole].load(Ordering::Relaxed).to_ne_bytes();

@@ -1,7 +1,7 @@
 //! Change capture: what the capture triggers tell, combined to one net change for each row.
 //!
 //! What flows in: each row's values before and after a change, from the function that the triggers
-//! call. What flows out: [`RowDelta`]s. The first "before" and the last "after" of a row count;
+//! call. What flows out: [`Changes`]. The first "before" and the last "after" of a row count;
 //! whatever lay between is forgotten.
 
 use std::collections::HashMap;
@@ -13,12 +13,12 @@ use shmirror_shm::catalogue::Catalogue;
 use shmirror_shm::image::{Image, ImageRef};
 use shmirror_shm::key::{Key, KeyError};
 use shmirror_shm::limits;
-use shmirror_shm::record::{HEADER_WORDS, Operation};
+use shmirror_shm::record::HEADER_WORDS;
 use shmirror_shm::request::RejectCode;
 use shmirror_shm::value::ValueRef;
 
 use super::db::{Db, SqlError};
-use super::delta::{Changed, RowDelta};
+use super::delta::{Changes, Making};
 use super::guard::CAPTURE;
 use super::places::Places;
 use super::reject::{Reject, show_values};
@@ -39,6 +39,7 @@ pub(crate) struct State {
     tables: HashMap<u32, Arc<Table>>,
     rows: Vec<Touched>,
     places: Places,
+    making: Making,
     bytes: usize,
     fault: Option<Reject>,
     paused: bool,
@@ -259,71 +260,44 @@ impl State {
         Ok(())
     }
 
-    /// So many rows more are coming.
-    pub fn reserve(&mut self, count: usize) {
-        self.rows.reserve(count);
-        self.places.reserve(count);
-    }
-
     /// The net changes of the request, by rising number of their namespace, which are forgotten here.
-    pub fn drain(&mut self) -> Result<Vec<RowDelta>, Reject> {
+    pub fn drain(&mut self) -> Result<Changes, Reject> {
         let mut rows = std::mem::take(&mut self.rows);
-        let mut deltas = Vec::with_capacity(rows.len());
+        let mut making = std::mem::take(&mut self.making);
+        making.clear();
+        making.reserve(rows.len());
         let mut last: Option<Arc<Table>> = None;
-        for row in rows.drain(..) {
-            if last.as_ref().is_none_or(|t| t.def.id != row.table) {
-                last = self.tables.get(&row.table).cloned();
+        for Touched { table, key, old, new } in rows.drain(..) {
+            if last.as_ref().is_none_or(|t| t.def.id != table) {
+                last = self.tables.get(&table).cloned();
             }
             // Rows of a table that is gone went with it.
             let Some(table) = &last else { continue };
-            if let Some(delta) = net(table, row)? {
-                deltas.push(delta);
-            }
-        }
-        if !deltas.is_sorted_by_key(|d| d.namespace) {
-            deltas.sort_by_key(|d| d.namespace);
+            let [old, new] = [&old, &new].map(|image| image.as_ref().map(Image::as_ref));
+            making.push(table, key, old, new, |image, out| push_key_image(table, image, out))?;
         }
         self.rows = rows;
+        let changes = making.finish();
+        self.making = making;
         self.clear();
-        Ok(deltas)
+        Ok(changes)
     }
 }
 
-fn net(table: &Table, row: Touched) -> Result<Option<RowDelta>, Reject> {
-    let columns = table.def.columns.len();
-    let (operation, changed) = match (&row.old, &row.new) {
-        (None, None) => return Ok(None),
-        (Some(old), Some(new)) if old == new => return Ok(None),
-        (None, Some(_)) => (Operation::Insert, Changed::all(columns)),
-        (Some(_), None) => (Operation::Delete, Changed::default()),
-        (Some(old), Some(new)) => {
-            (Operation::Update, Changed::between(&old.as_ref(), &new.as_ref()))
-        }
-    };
-    let Some(source) = row.new.as_ref().or(row.old.as_ref()) else { return Ok(None) };
-    Ok(Some(RowDelta {
-        namespace: table.namespace,
-        table: row.table,
-        shape: table.def.shape,
-        columns: columns as u16, // at most limits::COLUMNS + 1
-        operation,
-        key_image: key_image(table, &source.as_ref())?,
-        key: row.key,
-        image: row.new,
-        changed,
-    }))
-}
-
-/// Values of the key columns as an image.
-fn key_image(table: &Table, image: &ImageRef<'_>) -> Result<Image, Reject> {
+/// Appends the values of the key columns as an image; the bytes of its variable part.
+pub(super) fn push_key_image(
+    table: &Table,
+    image: &ImageRef<'_>,
+    out: &mut Vec<u64>,
+) -> Result<usize, Reject> {
     let lies = |e| Reject::internal("reading a key", e);
     if let [part] = &table.parts[..] {
         let value = image.get(part.index).map_err(lies)?;
-        return Ok(Image::encode(std::iter::once(value)));
+        return Ok(Image::append(std::iter::once(value), out));
     }
     let values: Vec<ValueRef<'_>> =
         table.parts.iter().map(|p| image.get(p.index)).collect::<Result<_, _>>().map_err(lies)?;
-    Ok(Image::encode(values.into_iter()))
+    Ok(Image::append(values.into_iter(), out))
 }
 
 /// The key of a row of `table`.

@@ -3,61 +3,59 @@
 use std::sync::Arc;
 
 use shmirror_shm::catalogue::Catalogue;
-use shmirror_shm::image::{Image, ImageRef, tag_words};
+use shmirror_shm::image::{Image, ImageRef, head_words, tag_words};
 use shmirror_shm::key::Key;
-use shmirror_shm::limits;
 use shmirror_shm::record::Operation;
 use shmirror_shm::request::ResultSet;
 use shmirror_shm::value::StorageClass;
 
 use super::sequences::Sequences;
-
-/// Words that hold a bit for each column, the hidden rowid included.
-pub const CHANGED_WORDS: usize = (limits::COLUMNS + 1).div_ceil(64);
+use super::tables::Table;
 
 /// A bit for each column whose value is new.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changed([u64; CHANGED_WORDS]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed<'a>(&'a [u64]);
 
-impl Changed {
-    /// All of `columns` columns.
-    pub fn all(columns: usize) -> Self {
-        let mut bits = Self::default();
-        for (i, word) in bits.0.iter_mut().enumerate() {
-            let left = columns.saturating_sub(i * 64);
-            *word = if left >= 64 { u64::MAX } else { (1u64 << left) - 1 };
-        }
-        bits
-    }
-
-    /// The columns in which two images of one shape differ.
-    pub fn between(old: &ImageRef<'_>, new: &ImageRef<'_>) -> Self {
-        let mut bits = Self::default();
-        let columns = new.columns().min(old.columns()).min(CHANGED_WORDS * 64);
-        let ((old_tags, old_cells), (new_tags, new_cells)) = (parts(old), parts(new));
-        for i in 0..columns {
-            let tag = |tags: &[u64]| tags[i / 16] >> (4 * (i % 16)) & 0xF;
-            let (was, is) = (tag(old_tags), tag(new_tags));
-            let same = was == is
-                && if is == StorageClass::Text as u64 || is == StorageClass::Blob as u64 {
-                    same_bytes(old, new, i)
-                } else {
-                    // Of a double all bits: 0.0 is not -0.0.
-                    old_cells[i] == new_cells[i]
-                };
-            bits.0[i / 64] |= u64::from(!same) << (i % 64);
-        }
-        bits
-    }
-
-    /// The words for `columns` columns, as a record wants them.
-    pub fn words(&self, columns: usize) -> &[u64] {
-        &self.0[..columns.div_ceil(64).min(CHANGED_WORDS)]
-    }
-
+impl Changed<'_> {
     /// Whether column `index` is among them.
     pub fn has(&self, index: usize) -> bool {
         self.0.get(index / 64).is_some_and(|w| w >> (index % 64) & 1 == 1)
+    }
+}
+
+/// Appends the bits of all of `columns` columns.
+fn push_all(columns: usize, out: &mut Vec<u64>) {
+    out.extend((0..columns.div_ceil(64)).map(|i| match columns - i * 64 {
+        left if left >= 64 => u64::MAX,
+        left => (1u64 << left) - 1,
+    }));
+}
+
+/// Appends the bits of the columns in which two images of one shape differ.
+fn push_between(old: &ImageRef<'_>, new: &ImageRef<'_>, out: &mut Vec<u64>) {
+    let columns = new.columns();
+    let ((old_tags, old_cells), (new_tags, new_cells)) = (parts(old), parts(new));
+    let is_plain = old_tags == new_tags && old.var_bytes() == 0 && new.var_bytes() == 0;
+    if is_plain && old.columns() == columns {
+        // Of a double all bits: 0.0 is not -0.0.
+        out.extend(old_cells.chunks(64).zip(new_cells.chunks(64)).map(|(old, new)| {
+            let differ = old.iter().zip(new).enumerate();
+            differ.fold(0, |bits, (i, (was, is))| bits | u64::from(was != is) << i)
+        }));
+        return;
+    }
+    let start = out.len();
+    out.resize(start + columns.div_ceil(64), 0);
+    for i in 0..columns.min(old.columns()) {
+        let tag = |tags: &[u64]| tags[i / 16] >> (4 * (i % 16)) & 0xF;
+        let (was, is) = (tag(old_tags), tag(new_tags));
+        let same = was == is
+            && if is == StorageClass::Text as u64 || is == StorageClass::Blob as u64 {
+                same_bytes(old, new, i)
+            } else {
+                old_cells[i] == new_cells[i]
+            };
+        out[start + i / 64] |= u64::from(!same) << (i % 64);
     }
 }
 
@@ -76,8 +74,8 @@ fn same_bytes(old: &ImageRef<'_>, new: &ImageRef<'_>, index: usize) -> bool {
 }
 
 /// The net change of one row by one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowDelta {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowDelta<'a> {
     /// Number of the table's namespace.
     pub namespace: u16,
     /// Table id.
@@ -89,13 +87,197 @@ pub struct RowDelta {
     /// What happened to the row.
     pub operation: Operation,
     /// The row's key.
-    pub key: Key,
+    pub key: &'a Key,
     /// Values of the key columns in key order: after the change, or, for a delete, before it.
-    pub key_image: Image,
+    pub key_image: ImageRef<'a>,
     /// The row after the change; `None` for a delete.
-    pub image: Option<Image>,
+    pub image: Option<ImageRef<'a>>,
     /// The columns whose value is new: all for an insert, none for a delete.
-    pub changed: Changed,
+    pub changed: Changed<'a>,
+    /// What stands behind the header in the row's record.
+    pub body: &'a [u64],
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+struct Row {
+    key: Key,
+    /// Where its words begin: which columns changed, key image, row image.
+    at: u32,
+    table: u32,
+    shape: u32,
+    key_var: u32,
+    row_var: u32,
+    namespace: u16,
+    columns: u16,
+    key_columns: u16,
+    operation: Operation,
+}
+
+/// Net changes of rows, one for each, their images in one piece of memory.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    rows: Vec<Row>,
+    words: Arc<[u64]>,
+}
+
+impl Changes {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// In their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = RowDelta<'_>> {
+        self.rows.iter().map(|row| self.view(row))
+    }
+
+    /// The one at `index`.
+    pub fn get(&self, index: usize) -> Option<RowDelta<'_>> {
+        self.rows.get(index).map(|row| self.view(row))
+    }
+
+    /// The image of the row at `index` after its change, which shares the memory of all.
+    pub fn image(&self, index: usize) -> Option<Image> {
+        let row = self.rows.get(index).filter(|row| row.operation != Operation::Delete)?;
+        let at = row.image_at();
+        Image::within(&self.words, at, row.columns.into(), row.row_var as usize).ok()
+    }
+
+    fn view<'a>(&'a self, row: &'a Row) -> RowDelta<'a> {
+        let (key_at, row_at) = (row.key_at(), row.image_at());
+        let row_words = head_words(row.columns.into()) + (row.row_var as usize).div_ceil(8);
+        let is_there = row.operation != Operation::Delete;
+        let end = row_at + if is_there { row_words } else { 0 };
+        let words = &self.words[..end];
+        let image = |columns: u16, var: u32, words| {
+            // They were made here, of as many words as they need.
+            ImageRef::new(columns.into(), var as usize, words).unwrap_or_default()
+        };
+        RowDelta {
+            namespace: row.namespace,
+            table: row.table,
+            shape: row.shape,
+            columns: row.columns,
+            operation: row.operation,
+            key: &row.key,
+            key_image: image(row.key_columns, row.key_var, &words[key_at..row_at]),
+            image: is_there.then(|| image(row.columns, row.row_var, &words[row_at..])),
+            changed: Changed(&words[row.at as usize..key_at]),
+            body: &words[row.at as usize..],
+        }
+    }
+}
+
+impl PartialEq for Changes {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Row {
+    fn key_at(&self) -> usize {
+        self.at as usize + usize::from(self.columns).div_ceil(64)
+    }
+
+    fn image_at(&self) -> usize {
+        let (columns, var) = (usize::from(self.key_columns), self.key_var as usize);
+        self.key_at() + head_words(columns) + var.div_ceil(8)
+    }
+}
+
+/// Changes in the making. Its memory is used again.
+#[derive(Debug, Default)]
+pub(super) struct Making {
+    rows: Vec<Row>,
+    words: Vec<u64>,
+}
+
+/// Most words that are kept for the next request.
+const KEPT: usize = 1 << 20;
+
+impl Making {
+    /// So many come next.
+    pub fn reserve(&mut self, rows: usize) {
+        self.rows.reserve(rows);
+    }
+
+    /// Adds a row of `table` that was `old` and is `new`, where that is a change. `key_image` appends the
+    /// image of its key and says how many bytes its variable part has.
+    pub fn push<E>(
+        &mut self,
+        table: &Table,
+        key: Key,
+        old: Option<ImageRef<'_>>,
+        new: Option<ImageRef<'_>>,
+        key_image: impl FnOnce(&ImageRef<'_>, &mut Vec<u64>) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let columns = table.def.columns.len();
+        let at = self.words.len();
+        let Some(source) = new.as_ref().or(old.as_ref()) else { return Ok(()) };
+        let operation = match (&old, &new) {
+            (Some(old), Some(new)) if old == new => return Ok(()),
+            (Some(old), Some(new)) => {
+                push_between(old, new, &mut self.words);
+                Operation::Update
+            }
+            (None, _) => {
+                push_all(columns, &mut self.words);
+                Operation::Insert
+            }
+            (_, None) => {
+                self.words.resize(at + columns.div_ceil(64), 0);
+                Operation::Delete
+            }
+        };
+        let key_var = match key_image(source, &mut self.words) {
+            Ok(key_var) => key_var as u32,
+            Err(error) => {
+                self.words.truncate(at);
+                return Err(error);
+            }
+        };
+        let row_var = new.map_or(0, |new| {
+            self.words.extend_from_slice(new.words());
+            new.var_bytes() as u32
+        });
+        self.rows.push(Row {
+            key,
+            at: at as u32, // limits::TRANSACTION_BYTES are far fewer words
+            table: table.def.id,
+            shape: table.def.shape,
+            key_var,
+            row_var,
+            namespace: table.namespace,
+            columns: columns as u16, // at most limits::COLUMNS + 1
+            key_columns: table.parts.len() as u16,
+            operation,
+        });
+        Ok(())
+    }
+
+    /// What was made, by rising number of the namespace.
+    pub fn finish(&mut self) -> Changes {
+        let mut rows = std::mem::take(&mut self.rows);
+        if !rows.is_sorted_by_key(|row| row.namespace) {
+            rows.sort_by_key(|row| row.namespace);
+        }
+        let words = Arc::from(&self.words[..]);
+        self.clear();
+        Changes { rows, words }
+    }
+
+    /// Forgets what was made.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.words.clear();
+        self.words.shrink_to(KEPT);
+    }
 }
 
 /// How a request changed the schema.
@@ -120,7 +302,7 @@ pub struct Applied {
     /// Net changes, one for each row, by rising number of their namespace, and in each in the order in
     /// which the rows were first touched. An update
     /// of a key is a delete of the old and an insert of the new key.
-    pub changes: Arc<Vec<RowDelta>>,
+    pub changes: Arc<Changes>,
     /// Set where the schema changed. It ends its group.
     pub schema: Option<SchemaDelta>,
     /// All sequences of AUTOINCREMENT keys, where one of them changed. That can be all that a request

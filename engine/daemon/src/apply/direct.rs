@@ -1,8 +1,8 @@
 //! Typed changes of plain tables, done without SQLite: a row by its key takes new values as they are, and
 //! there is nothing that SQLite would do besides.
 //!
-//! What flows in: typed changes. What flows out: the capture's net changes, as triggers would have told
-//! them, and rows in the [overlay](super::overlay). Whatever is not certain to come out as SQLite has it,
+//! What flows in: packed changes. What flows out: rows in the [overlay](super::overlay), which tells what the
+//! net changes are. Whatever is not certain to come out as SQLite has it,
 //! each error included, is a [`Doubt`]: then nothing of the request is done here, and SQLite does it.
 //!
 //! A table is plain that has no triggers, foreign keys (its own, or to it), CHECKs, generated columns,
@@ -12,19 +12,20 @@
 use shmirror_shm::catalogue::{
     Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, TableDef,
 };
-use shmirror_shm::image::Image;
+use shmirror_shm::image::{Image, ImageError, ImageRef, tag_words};
 use shmirror_shm::key::Key;
 use shmirror_shm::limits;
-use shmirror_shm::request::{Action, Change, OnConflict};
-use shmirror_shm::value::{Value, ValueRef};
+use shmirror_shm::packed::{Packed, PackedKind};
+use shmirror_shm::record::HEADER_WORDS;
+use shmirror_shm::request::OnConflict;
+use shmirror_shm::value::{StorageClass, ValueRef};
+use zerocopy::IntoBytes;
 
 use super::WorkingCopy;
-use super::capture::{State, image_bytes};
-use super::changes::{check_count, check_insert_revision, check_key, check_sizes, key_of};
 use super::db::{Db, SqlError};
 use super::delta::RowRevisions;
 use super::overlay::{Overlay, Statements};
-use super::plan::{Kind, Plan, plan};
+use super::plan::{Kind, Plan, plan_packed};
 use super::rows;
 use super::tables::Table;
 use super::words::Words;
@@ -45,28 +46,37 @@ struct Rule {
     is_key: bool,
     /// It is the rowid.
     is_rowid: bool,
+    /// Whether it takes an integer.
+    takes_integer: bool,
 }
 
 impl Rule {
     fn of(def: &TableDef, index: usize, column: &ColumnDef) -> Self {
+        use Affinity::{Blob, Integer, Numeric};
         let is_key = def.key_columns.iter().any(|&i| usize::from(i) == index);
         let takes_null = !column.not_null && !is_key;
         let is_rowid = is_key && def.key == KeyKind::Integer;
-        Self { affinity: column.affinity, takes_null, strict: def.strict, is_key, is_rowid }
+        let (affinity, strict) = (column.affinity, def.strict);
+        let takes_integer =
+            is_rowid || affinity == Integer || matches!(affinity, Numeric | Blob) && !strict;
+        Self { affinity, takes_null, strict, is_key, is_rowid, takes_integer }
     }
 
+    #[inline]
     fn takes(self, value: ValueRef<'_>) -> bool {
+        match value {
+            ValueRef::Integer(_) => self.takes_integer,
+            _ => self.takes_other(value),
+        }
+    }
+
+    fn takes_other(self, value: ValueRef<'_>) -> bool {
         use Affinity::{Blob, Integer, Numeric, Real, Text};
         // In a STRICT table affinity BLOB is type BLOB or ANY: of the two only blobs are of both.
         match value {
             ValueRef::Null => self.takes_null,
-            ValueRef::Integer(_) if self.is_rowid => true,
             _ if self.is_rowid => false,
-            ValueRef::Integer(_) => match self.affinity {
-                Integer => true,
-                Numeric | Blob => !self.strict,
-                Real | Text => false,
-            },
+            ValueRef::Integer(_) => self.takes_integer,
             ValueRef::Real(r) => {
                 // 0.0 and -0.0 are one where SQLite stores it as an integer; NaN is NULL.
                 r.is_finite()
@@ -101,6 +111,8 @@ pub(super) struct Direct {
     changed: Vec<Option<usize>>,
     /// The same for a new row, where all columns are given.
     new: Option<Vec<usize>>,
+    /// All columns are given, in their order: the row given is the new image.
+    as_given: bool,
     /// Values of a row that is there stay.
     skips: bool,
     /// A row that is there is in doubt.
@@ -140,14 +152,53 @@ impl Direct {
             rules,
             key_rules,
             changed: all.clone().map(|i| given(i).filter(|_| !is_key(i))).collect(),
+            as_given: columns.iter().copied().eq(all.clone()),
             new: all.map(given).collect(),
             skips,
             only_new,
         }))
     }
 
-    fn takes(&self, values: &[Value]) -> bool {
-        values.iter().zip(&self.rules).all(|(value, rule)| rule.takes(value.as_ref()))
+    /// Whether each column takes its value of `row` as it is, and the row is what it would be if it were made
+    /// here: rows are compared word by word.
+    fn takes(&self, row: &ImageRef<'_>) -> bool {
+        if row.columns() != self.rules.len() || row.var_bytes() > limits::VALUE_BYTES {
+            return false;
+        }
+        let (tags, cells) = row.head().split_at(tag_words(row.columns()));
+        let mut var_bytes = 0;
+        let words = tags.iter().zip(self.rules.chunks(16).zip(cells.chunks(16)));
+        for (i, (&tags, (rules, cells))) in words.enumerate() {
+            let mut left = tags;
+            for (j, (rule, &cell)) in rules.iter().zip(cells).enumerate() {
+                let tag = left & 0xF;
+                left >>= 4;
+                if tag == StorageClass::Integer as u64 {
+                    if !rule.takes_integer {
+                        return false;
+                    }
+                    continue;
+                }
+                let Ok(value) = row.get(i * 16 + j) else { return false };
+                let length = value.var_len();
+                let made = match value {
+                    ValueRef::Null => 0,
+                    ValueRef::Text(_) | ValueRef::Blob(_) => {
+                        var_bytes as u64 | (length as u64) << 32
+                    }
+                    _ => cell,
+                };
+                var_bytes += length;
+                if cell != made || !rule.takes_other(value) {
+                    return false;
+                }
+            }
+            if left != 0 {
+                return false;
+            }
+        }
+        let rest = row.var_words().as_bytes().get(var_bytes..).unwrap_or(&[1]);
+        var_bytes == row.var_bytes() && rest.iter().all(|byte| *byte == 0)
     }
 }
 
@@ -198,38 +249,43 @@ fn is_plain(db: &Db, catalogue: &Catalogue, def: &TableDef) -> Result<bool, SqlE
 /// Does `changes` in their order. In doubt, the caller takes back what was done.
 pub(super) fn run(
     copy: &mut WorkingCopy,
-    changes: &[Change],
+    changes: &Packed,
     revisions: &dyn RowRevisions,
 ) -> Result<(), Doubt> {
-    for change in changes {
-        match &change.action {
-            Action::Insert { columns, rows, on_conflict, if_revision } => {
-                let plan = sure(plan(copy, &change.table, Kind::Insert(*on_conflict), columns))?;
-                let (Some(direct), Some(key_at)) = (&plan.direct, &plan.key_at) else {
-                    return Err(Doubt);
-                };
-                if let Some(wanted) = *if_revision {
-                    let [row] = &rows[..] else { return Err(Doubt) };
-                    sure(check_insert_revision(&plan, row, wanted, revisions))?;
-                }
-                let mut target = Target::new(copy, &plan, direct)?;
-                target.state.reserve(rows.len());
-                for row in rows {
-                    sure(check_count(&plan, row))?;
-                    target.put(row, key_at.iter().map(|&i| &row[i]))?;
-                }
+    let (count, mut reader) = sure(changes.read())?;
+    let (mut rows, mut bytes) = (0, 0);
+    for _ in 0..count {
+        let head = sure(reader.change())?;
+        let kind = match head.kind {
+            PackedKind::Insert(on_conflict) => Kind::Insert(on_conflict),
+            PackedKind::Update => Kind::Update,
+            PackedKind::Delete => return Err(Doubt),
+        };
+        let plan = plan_packed(copy, kind, head.columns, head.names).ok_or(Doubt)?;
+        let Some(direct) = &plan.direct else { return Err(Doubt) };
+        let mut target = Target::new(copy, &plan, direct, head.if_revision, revisions)?;
+        if kind == Kind::Update {
+            let (key, values) = (sure(reader.row())?, sure(reader.row())?);
+            if key.columns() != direct.key_rules.len() {
+                return Err(Doubt);
             }
-            Action::Update { key, columns, values, if_revision } => {
-                let plan = sure(plan(copy, &change.table, Kind::Update, columns))?;
-                let Some(direct) = &plan.direct else { return Err(Doubt) };
-                sure(check_count(&plan, values))?;
-                sure(check_key(&plan, key, *if_revision, revisions))?;
-                Target::new(copy, &plan, direct)?.put(values, key.iter())?;
+            target.put(values, |part| key.get(part))?;
+        } else {
+            let key_at = plan.key_at.as_ref().ok_or(Doubt)?;
+            if head.if_revision.is_some() && head.rows != 1 {
+                return Err(Doubt);
             }
-            Action::Delete { .. } => return Err(Doubt),
+            for _ in 0..head.rows {
+                let row = sure(reader.row())?;
+                target.put(row, |part| row.get(key_at[part]))?;
+            }
+        }
+        (rows, bytes) = (rows + target.rows, bytes + target.bytes);
+        if rows > limits::TRANSACTION_ROWS || bytes > limits::TRANSACTION_BYTES {
+            return Err(Doubt);
         }
     }
-    Ok(())
+    if reader.is_at_end() { Ok(()) } else { Err(Doubt) }
 }
 
 fn sure<T, E>(result: Result<T, E>) -> Result<T, Doubt> {
@@ -240,82 +296,130 @@ fn sure<T, E>(result: Result<T, E>) -> Result<T, Doubt> {
 struct Target<'a> {
     db: &'a Db,
     overlay: &'a mut Overlay,
-    state: std::sync::MutexGuard<'a, State>,
     plan: &'a Plan,
     direct: &'a Direct,
     statements: Statements,
+    if_revision: Option<u64>,
+    revisions: &'a dyn RowRevisions,
+    /// Where an image is made.
+    made: Vec<u64>,
+    /// Rows that were changed, and bytes that they come to, at most.
+    rows: usize,
+    bytes: usize,
 }
 
 impl<'a> Target<'a> {
-    fn new(copy: &'a mut WorkingCopy, plan: &'a Plan, direct: &'a Direct) -> Result<Self, Doubt> {
-        let WorkingCopy { db, overlay, capture, .. } = copy;
+    fn new(
+        copy: &'a mut WorkingCopy,
+        plan: &'a Plan,
+        direct: &'a Direct,
+        if_revision: Option<u64>,
+        revisions: &'a dyn RowRevisions,
+    ) -> Result<Self, Doubt> {
+        let WorkingCopy { db, overlay, .. } = copy;
         let statements = sure(overlay.statements(db, &plan.table))?;
-        Ok(Self { db, overlay, state: capture.state(), plan, direct, statements })
+        let (made, rows, bytes) = (Vec::new(), 0, 0);
+        Ok(Self {
+            db,
+            overlay,
+            plan,
+            direct,
+            statements,
+            if_revision,
+            revisions,
+            made,
+            rows,
+            bytes,
+        })
     }
 
-    /// Gives `values`, of the columns that are given, to the row with this key.
+    /// Gives `values`, of the columns that are given, to the row with this key, of which `part` tells the
+    /// parts.
     fn put<'v>(
         &mut self,
-        values: &[Value],
-        key: impl Iterator<Item = &'v Value> + Clone,
+        values: ImageRef<'v>,
+        part: impl Fn(usize) -> Result<ValueRef<'v>, ImageError>,
     ) -> Result<(), Doubt> {
         let (plan, direct, table) = (self.plan, self.direct, &*self.plan.table);
-        if !direct.takes(values) {
+        if !direct.takes(&values) {
             return Err(Doubt);
         }
-        sure(check_sizes(plan, values))?;
-        let mut rules = direct.key_rules.iter();
-        if !key.clone().all(|v| rules.next().is_some_and(|rule| rule.takes(v.as_ref()))) {
-            return Err(Doubt);
-        }
-        let canonical = match key.clone().next() {
-            Some(Value::Integer(i)) if direct.key_rules.len() == 1 => Key::Int(*i),
-            _ => {
-                let refs: Vec<ValueRef<'_>> = key.clone().map(Value::as_ref).collect();
-                sure(key_of(plan, &refs))?
+        let mut parts = [ValueRef::Null; limits::KEY_COLUMNS];
+        let parts = parts.get_mut(..direct.key_rules.len()).ok_or(Doubt)?;
+        for (i, (to, rule)) in parts.iter_mut().zip(&direct.key_rules).enumerate() {
+            *to = sure(part(i))?;
+            if !rule.takes(*to) {
+                return Err(Doubt);
             }
+        }
+        let key = match *parts {
+            [ValueRef::Integer(i)] => Key::Int(i),
+            _ => sure(Key::new(&table.parts, parts))?,
         };
         let id = table.def.id;
-        let hash = self.overlay.hash(id, &canonical);
-        let place = self.overlay.find(hash, id, &canonical);
-        let old = match place {
-            Some(place) => Some(self.overlay.image(place).clone()),
-            None => self.ask(key)?,
+        if let Some(wanted) = self.if_revision {
+            let found = self.revisions.revision_of(id, &key).unwrap_or(0);
+            if found != wanted {
+                return Err(Doubt);
+            }
+        }
+        let hash = self.overlay.hash(id, &key);
+        let place = self.overlay.find(hash, id, &key);
+        let asked = match place {
+            Some(_) => None,
+            None => self.ask(parts)?,
         };
-        let is_new = old.is_none();
-        let new = match &old {
+        let asked = asked.as_ref().map(Image::as_ref);
+        let old = place.map(|place| self.overlay.image(place)).or(asked);
+        match &old {
             Some(_) if direct.only_new => return Err(Doubt),
             Some(_) if direct.skips => return Ok(()),
-            Some(old) => {
-                let old = old.as_ref();
-                Image::encode(direct.changed.iter().enumerate().map(|(i, given)| match given {
-                    Some(given) => values[*given].as_ref(),
-                    None => old.get(i).unwrap_or_default(),
-                }))
-            }
-            None => {
-                let all = direct.new.as_ref().filter(|_| plan.kind != Kind::Update).ok_or(Doubt)?;
-                Image::encode(all.iter().map(|&given| values[given].as_ref()))
-            }
+            None if plan.kind == Kind::Update || direct.new.is_none() => return Err(Doubt),
+            _ => {}
+        }
+        // A key stays as it is, be it 1.0 where 1 is given.
+        let has_key = |old: &ImageRef<'_>| {
+            table.parts.iter().zip(&*parts).all(|(part, value)| old.get(part.index) == Ok(*value))
+        };
+        let new = if direct.as_given && old.as_ref().is_none_or(has_key) {
+            values
+        } else {
+            let columns = table.def.columns.len();
+            let given = |i: usize| values.get(i).unwrap_or_default();
+            self.made.clear();
+            let var_bytes = match (&old, &direct.new) {
+                (Some(old), _) => {
+                    let value = |(i, given_at): (usize, &Option<usize>)| match given_at {
+                        Some(at) => given(*at),
+                        None => old.get(i).unwrap_or_default(),
+                    };
+                    Image::append(direct.changed.iter().enumerate().map(value), &mut self.made)
+                }
+                (None, Some(all)) => Image::append(all.iter().map(|&at| given(at)), &mut self.made),
+                (None, None) => return Err(Doubt),
+            };
+            sure(ImageRef::new(columns, var_bytes, &self.made))?
         };
         if old.as_ref() == Some(&new) {
             return Ok(());
         }
-        if image_bytes(&new) > limits::ROW_BYTES {
+        let bytes = new.words().len() * 8;
+        if bytes > limits::ROW_BYTES {
             return Err(Doubt);
         }
+        self.rows += 1;
+        self.bytes += bytes + HEADER_WORDS * 8;
         match place {
-            Some(place) => self.overlay.change(place, new.clone()),
-            None => self.overlay.enter(hash, id, canonical.clone(), new.clone(), is_new),
+            Some(place) => self.overlay.change(place, new),
+            None => self.overlay.enter(hash, (id, key), new, asked),
         }
-        sure(self.state.record(table, canonical, old, Some(new)))
+        Ok(())
     }
 
     /// The row with this key, as SQLite has it.
-    fn ask<'v>(&self, key: impl Iterator<Item = &'v Value>) -> Result<Option<Image>, Doubt> {
-        let values: Vec<ValueRef<'_>> = key.map(Value::as_ref).collect();
+    fn ask(&self, key: &[ValueRef<'_>]) -> Result<Option<Image>, Doubt> {
         let mut query = sure(self.db.kept(self.statements.select))?;
-        sure(query.bind(&values))?;
+        sure(query.bind(key))?;
         if !sure(query.step())? {
             return Ok(None);
         }

@@ -66,7 +66,8 @@ use shmirror_shm::catalogue::{Catalogue, SchemaObject, TableDef};
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
 use shmirror_shm::limits;
-use shmirror_shm::request::{Change, RejectCode, Request, ResultSet};
+use shmirror_shm::packed::{PackError, Packed};
+use shmirror_shm::request::{RejectCode, Request, ResultSet, SqlRequest};
 
 use capture::Capture;
 use db::{Db, Kept, SqlError};
@@ -78,7 +79,7 @@ use words::Words;
 
 use crate::rights::Rights;
 
-pub use delta::{Applied, CHANGED_WORDS, Changed, RowDelta, RowRevisions, SchemaDelta};
+pub use delta::{Applied, Changed, Changes, RowDelta, RowRevisions, SchemaDelta};
 pub use error::ApplyError;
 pub use reject::Reject;
 pub use sequences::Sequences;
@@ -98,12 +99,40 @@ impl Default for Budget {
     }
 }
 
+/// A request, as it is applied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// Changes that commit or fail as one. They may be none: that is found out when they are applied.
+    Changes(Packed),
+    /// SQL.
+    Sql(SqlRequest),
+}
+
+impl Asked {
+    /// What `request` asks for.
+    ///
+    /// # Errors
+    /// Its changes are too large.
+    pub fn of(request: Request) -> Result<Self, Reject> {
+        Ok(match request {
+            Request::Transaction(changes) => {
+                Self::Changes(Packed::of(&changes).map_err(malformed)?)
+            }
+            Request::Sql(request) => Self::Sql(request),
+        })
+    }
+}
+
+fn malformed(error: PackError) -> Reject {
+    Reject::new(RejectCode::Malformed, error.to_string())
+}
+
 /// The requests since `begin_group`.
 #[derive(Debug)]
 struct Group {
     before: Arc<Catalogue>,
     sequences_before: Sequences,
-    done: Vec<Arc<Vec<RowDelta>>>,
+    done: Vec<Arc<Changes>>,
     has_schema: bool,
     /// BEGIN has run.
     is_open: bool,
@@ -171,8 +200,8 @@ impl WorkingCopy {
     }
 
     /// Whether `request` may change the schema, by its words alone: such a request ends its group.
-    pub fn may_change_schema(request: &Request) -> bool {
-        let Request::Sql(request) = request else { return false };
+    pub fn may_change_schema(request: &Asked) -> bool {
+        let Asked::Sql(request) = request else { return false };
         Words::new(&request.sql).any(|word| {
             ["CREATE", "DROP", "ALTER"].iter().any(|ddl| word.eq_ignore_ascii_case(ddl))
         })
@@ -243,7 +272,8 @@ impl WorkingCopy {
         revisions: &dyn RowRevisions,
         budget: &Budget,
     ) -> Result<Applied, Reject> {
-        self.apply_as(&Rights::all(), request, revisions, budget)
+        let asked = Asked::of(request.clone())?;
+        self.apply_as(&Rights::all(), &asked, revisions, budget)
     }
 
     /// Applies one request as a whole, of who may do what `rights` say.
@@ -253,7 +283,7 @@ impl WorkingCopy {
     pub fn apply_as(
         &mut self,
         rights: &Rights,
-        request: &Request,
+        request: &Asked,
         revisions: &dyn RowRevisions,
         budget: &Budget,
     ) -> Result<Applied, Reject> {
@@ -275,11 +305,15 @@ impl WorkingCopy {
         }
         self.defined.clear();
         self.behind = false;
-        if let Request::Transaction(changes) = request
-            && let Some(applied) = self.apply_directly(changes, revisions)
-        {
-            return Ok(applied);
-        }
+        let changes = match request {
+            Asked::Changes(packed) => {
+                if let Some(applied) = self.apply_directly(packed, revisions) {
+                    return Ok(applied);
+                }
+                packed.unpack().map_err(malformed)?
+            }
+            Asked::Sql(_) => Vec::new(),
+        };
         self.tell_sqlite(true).map_err(|e| Reject::internal("applying a request", e))?;
         // No request learns of another's.
         self.db.set_last_insert_rowid(0);
@@ -288,10 +322,8 @@ impl WorkingCopy {
             .map_err(|e| Reject::internal("applying a request", e))?;
         self.guard.start_clock(budget.time);
         let done = match request {
-            Request::Transaction(changes) => {
-                changes::run(self, changes, revisions).map(|()| Vec::new())
-            }
-            Request::Sql(sql) => {
+            Asked::Changes(_) => changes::run(self, &changes, revisions).map(|()| Vec::new()),
+            Asked::Sql(sql) => {
                 self.guard.limit(Reach::of(rights, &before));
                 let done = script::run(self, sql, budget);
                 self.guard.limit(None);
@@ -331,15 +363,15 @@ impl WorkingCopy {
     /// Applies typed changes without SQLite. `None`: nothing of them is done.
     fn apply_directly(
         &mut self,
-        changes: &[Change],
+        changes: &Packed,
         revisions: &dyn RowRevisions,
     ) -> Option<Applied> {
         self.overlay.begin_request();
         let done = direct::run(self, changes, revisions).ok();
-        let drained = done.and_then(|()| self.capture.state().drain().ok());
-        let Some(changes) = drained else {
+        let tables = |id| self.capture.state().table(id);
+        let taken = done.and_then(|()| self.overlay.take_changes(tables).ok());
+        let Some(changes) = taken else {
             self.overlay.undo_request();
-            self.capture.state().clear();
             return None;
         };
         let count = changes.len() as u64;
@@ -415,12 +447,12 @@ impl WorkingCopy {
             let key = capture::key_of(&table, &image)?;
             let newer = self.overlay.find(self.overlay.hash(id, &key), id, &key);
             let newer = newer.map(|place| self.overlay.image(place));
-            f(&key, &newer.unwrap_or(&image).as_ref());
+            f(&key, &newer.unwrap_or(image.as_ref()));
             count += 1;
             Ok(())
         })?;
         self.overlay.for_each_new(id, |key, image| {
-            f(key, &image.as_ref());
+            f(key, &image);
             count += 1;
         });
         Ok(count)

@@ -15,37 +15,101 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::ffi;
-use shmirror_shm::image::Image;
+use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
 use shmirror_shm::value::ValueRef;
 
-use super::capture::{Capture, image_bytes};
+use super::capture::{Capture, push_key_image};
 use super::db::{Db, Kept, SqlError};
+use super::delta::{Changes, Making};
 use super::places::{Places, RowHash};
+use super::reject::Reject;
 use super::tables::Table;
 
 /// Most rows before it is written to SQLite: who then sends SQL waits for that.
 const ROWS: usize = 16 << 10;
 /// Most bytes of their images.
 const BYTES: usize = 16 << 20;
+/// Most entries that an emptied list keeps room for.
+const KEPT: usize = 1 << 16;
 
 /// A row as it is.
 #[derive(Clone, Debug)]
 struct Row {
     table: u32,
+    /// Where it stands among those that the present request touched, if it does.
+    touched: u32,
     key: Key,
-    image: Image,
+    image: Held,
     /// SQLite has no row with this key.
     is_new: bool,
 }
 
+/// An image that is written over in place.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    words: Vec<u64>,
+    columns: u32,
+    var_bytes: u32,
+}
+
+impl Held {
+    fn of(image: ImageRef<'_>) -> Self {
+        let mut held = Self::default();
+        held.set(image);
+        held
+    }
+
+    fn set(&mut self, image: ImageRef<'_>) {
+        let words = image.words();
+        if self.words.len() == words.len() {
+            self.words.copy_from_slice(words);
+        } else {
+            self.words = words.to_vec();
+        }
+        (self.columns, self.var_bytes) = (image.columns() as u32, image.var_bytes() as u32);
+    }
+
+    fn view(&self) -> ImageRef<'_> {
+        // It was an image before.
+        ImageRef::new(self.columns as usize, self.var_bytes as usize, &self.words)
+            .unwrap_or_default()
+    }
+
+    fn bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+}
+
 /// What a change did.
 #[derive(Debug)]
-enum Undo {
+struct Undo {
+    place: u32,
     /// The row was not here before; it stands last.
-    Entered,
-    /// It had this image.
-    Changed(usize, Image),
+    entered: bool,
+    /// The image that it had, here or in SQLite, stands in the undo log's words from here on.
+    was: Option<Was>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Was {
+    at: usize,
+    columns: u32,
+    var_bytes: u32,
+}
+
+impl Was {
+    fn view(self, words: &[u64]) -> ImageRef<'_> {
+        let columns = self.columns as usize;
+        ImageRef::new(columns, self.var_bytes as usize, &words[self.at..]).unwrap_or_default()
+    }
+}
+
+/// A row that the present request touched, and its first change in the undo log.
+#[derive(Debug)]
+struct Touch {
+    place: u32,
+    undo: usize,
 }
 
 /// The statements that tell SQLite of a table's rows, and ask it for them.
@@ -71,8 +135,13 @@ pub(crate) struct Overlay {
     rows: Vec<Row>,
     places: Places,
     undo: Vec<Undo>,
+    /// Images that rows had.
+    undo_words: Vec<u64>,
     /// Where the present request begins in `undo`.
     request: usize,
+    /// What it touched, in the order in which it did first.
+    touched: Vec<Touch>,
+    making: Making,
     bytes: usize,
     statements: HashMap<u32, Statements>,
 }
@@ -101,35 +170,80 @@ impl Overlay {
     }
 
     /// The image of the row at `place`.
-    pub fn image(&self, place: usize) -> &Image {
-        &self.rows[place].image
+    pub fn image(&self, place: usize) -> ImageRef<'_> {
+        self.rows[place].image.view()
     }
 
     /// The row at `place` has another image now.
-    pub fn change(&mut self, place: usize, image: Image) {
+    pub fn change(&mut self, place: usize, image: ImageRef<'_>) {
         let row = &mut self.rows[place];
-        self.bytes = (self.bytes + image_bytes(&image)).saturating_sub(image_bytes(&row.image));
-        let before = std::mem::replace(&mut row.image, image);
-        self.undo.push(Undo::Changed(place, before));
+        let was = lay_by(&mut self.undo_words, row.image.view());
+        self.bytes -= row.image.bytes();
+        row.image.set(image);
+        self.bytes += row.image.bytes();
+        let is_touched = self.touched.get(row.touched as usize);
+        if is_touched.is_none_or(|touch| touch.place as usize != place) {
+            row.touched = self.touched.len() as u32;
+            self.touched.push(Touch { place: place as u32, undo: self.undo.len() });
+        }
+        self.undo.push(Undo { place: place as u32, entered: false, was: Some(was) });
     }
 
-    /// A row that is not here, with this hash, has this image now. `is_new`: SQLite does not have it.
-    pub fn enter(&mut self, hash: RowHash, table: u32, key: Key, image: Image, is_new: bool) {
-        self.bytes += image_bytes(&image);
+    /// A row that is not here, with this hash, has this image now. `was` is what SQLite has.
+    pub fn enter(
+        &mut self,
+        hash: RowHash,
+        (table, key): (u32, Key),
+        image: ImageRef<'_>,
+        was: Option<ImageRef<'_>>,
+    ) {
+        let place = self.rows.len() as u32;
+        let image = Held::of(image);
+        self.bytes += image.bytes();
         self.places.push(hash);
-        self.rows.push(Row { table, key, image, is_new });
-        self.undo.push(Undo::Entered);
+        let touched = self.touched.len() as u32;
+        self.touched.push(Touch { place, undo: self.undo.len() });
+        let is_new = was.is_none();
+        let was = was.map(|was| lay_by(&mut self.undo_words, was));
+        self.rows.push(Row { table, touched, key, image, is_new });
+        self.undo.push(Undo { place, entered: true, was });
+    }
+
+    /// The net changes of the present request, which ends with this.
+    pub fn take_changes(
+        &mut self,
+        tables: impl Fn(u32) -> Option<Arc<Table>>,
+    ) -> Result<Changes, Reject> {
+        let Self { rows, undo, undo_words, touched, making, .. } = self;
+        making.clear();
+        making.reserve(touched.len());
+        let mut last: Option<Arc<Table>> = None;
+        for touch in touched.drain(..) {
+            let row = &rows[touch.place as usize];
+            if last.as_ref().is_none_or(|t| t.def.id != row.table) {
+                last = tables(row.table);
+            }
+            let Some(table) = &last else { continue };
+            let old = undo[touch.undo].was.map(|was| was.view(undo_words));
+            let new = Some(row.image.view());
+            making.push(table, row.key.clone(), old, new, |image, out| {
+                push_key_image(table, image, out)
+            })?;
+        }
+        Ok(making.finish())
     }
 
     /// A request begins.
     pub fn begin_request(&mut self) {
         self.request = self.undo.len();
+        self.touched.clear();
     }
 
     /// Takes back what the present request did.
     pub fn undo_request(&mut self) {
         let request = self.request;
         self.undo_to(request, |_| {});
+        self.touched.clear();
     }
 
     /// Takes back what the present group did.
@@ -140,13 +254,16 @@ impl Overlay {
     /// What the present group did stays.
     pub fn end_group(&mut self) {
         self.undo.clear();
-        self.undo.shrink_to(1 << 16);
+        self.undo.shrink_to(KEPT);
+        self.undo_words.clear();
+        self.undo_words.shrink_to(16 * KEPT);
+        self.touched.shrink_to(KEPT);
     }
 
     /// Forgets all rows.
     pub fn clear(&mut self) {
         self.rows.clear();
-        self.rows.shrink_to(1 << 16);
+        self.rows.shrink_to(KEPT);
         self.places.clear();
         self.bytes = 0;
         self.end_group();
@@ -162,30 +279,30 @@ impl Overlay {
     /// change first.
     fn undo_to(&mut self, length: usize, mut f: impl FnMut(Row)) {
         while self.undo.len() > length {
-            match self.undo.pop() {
-                Some(Undo::Entered) => {
-                    let Some(row) = self.rows.pop() else { continue };
-                    self.bytes -= image_bytes(&row.image);
-                    self.places.pop();
-                    f(row);
-                }
-                Some(Undo::Changed(place, image)) => {
-                    let row = &mut self.rows[place];
-                    self.bytes += image_bytes(&image);
-                    self.bytes -= image_bytes(&row.image);
-                    let row =
-                        Row { image: std::mem::replace(&mut row.image, image), ..row.clone() };
-                    f(Row { is_new: false, ..row });
-                }
-                None => {}
+            let Some(Undo { place, entered, was }) = self.undo.pop() else { break };
+            if entered {
+                let Some(row) = self.rows.pop() else { continue };
+                self.bytes -= row.image.bytes();
+                self.places.pop();
+                f(row);
+            } else if let Some(was) = was {
+                let row = &mut self.rows[place as usize];
+                let before = Held::of(was.view(&self.undo_words));
+                self.bytes = self.bytes + before.bytes() - row.image.bytes();
+                let image = std::mem::replace(&mut row.image, before);
+                let (table, touched, key) = (row.table, row.touched, row.key.clone());
+                f(Row { table, touched, key, image, is_new: false });
+            }
+            if let Some(was) = was {
+                self.undo_words.truncate(was.at);
             }
         }
     }
 
     /// Calls `f` with key and image of each row of `table` that SQLite does not have.
-    pub fn for_each_new(&self, table: u32, mut f: impl FnMut(&Key, &Image)) {
+    pub fn for_each_new(&self, table: u32, mut f: impl FnMut(&Key, ImageRef<'_>)) {
         let is_its = |row: &&Row| row.table == table && row.is_new;
-        self.rows.iter().filter(is_its).for_each(|row| f(&row.key, &row.image));
+        self.rows.iter().filter(is_its).for_each(|row| f(&row.key, row.image.view()));
     }
 
     /// Compiles, once, the statements for a table.
@@ -283,7 +400,7 @@ impl Overlay {
             }
             let Some((_, ways)) = &last else { continue };
             let Way { kept, places } = &ways[usize::from(row.is_new)];
-            let image = row.image.as_ref();
+            let image = row.image.view();
             let mut bad = false;
             let values = places.iter().map(|&i| match image.get(i) {
                 Ok(value) => value,
@@ -299,6 +416,13 @@ impl Overlay {
         }
         Ok(())
     }
+}
+
+/// Appends an image to the undo log's words.
+fn lay_by(words: &mut Vec<u64>, image: ImageRef<'_>) -> Was {
+    let at = words.len();
+    words.extend_from_slice(image.words());
+    Was { at, columns: image.columns() as u32, var_bytes: image.var_bytes() as u32 }
 }
 
 /// Rows of the present group that SQLite is to be told of.

@@ -1,102 +1,153 @@
 //! Where rows stand in a list that the caller keeps, found by table and key.
+//!
+//! An open table of hashing with linear probing, at most half full, of the low half of each hash and the row's
+//! number: rows come and go at the end of the list alone.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use shmirror_shm::key::Key;
 
-/// Hashes that are hashes already.
-#[derive(Debug, Default)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
-        }
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Capacity that is kept.
 const KEPT: usize = 1 << 16;
-/// There is none.
-const NONE: u32 = u32::MAX;
+/// Entries of the smallest table.
+const LEAST: usize = 64;
 
 /// The hash of a row's table and key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowHash(u64);
 
-/// Places of rows: 0 for the first, and so on. There are at most 2^32 - 1, far more than
+/// What stands in the table: nothing, or one more than a row's number (low half), and of its hash the low half
+/// (high half).
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry(u64);
+
+impl Entry {
+    fn of(hash: RowHash, place: usize) -> Self {
+        Self(hash.0 << 32 | (place as u64 + 1))
+    }
+
+    fn place(self) -> Option<usize> {
+        ((self.0 as u32) as usize).checked_sub(1)
+    }
+
+    fn is_of(self, hash: RowHash) -> bool {
+        (self.0 >> 32) as u32 == hash.0 as u32
+    }
+}
+
+/// Places of rows: 0 for the first, and so on. There are at most 2^31, far more than
 /// [`shmirror_shm::limits::TRANSACTION_ROWS`].
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// By hash: the last row with it.
-    heads: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
-    /// Of each row: its hash, and the row with the same hash before it.
-    rows: Vec<(RowHash, u32)>,
+    /// As many as a power of two, or none. Where a row begins to be looked for: the hash's high bits.
+    entries: Vec<Entry>,
+    /// Of each row.
+    rows: Vec<RowHash>,
     seed: u64,
 }
 
 impl Default for Places {
     fn default() -> Self {
         let seed = RandomState::new().hash_one(0u64);
-        Self { heads: HashMap::default(), rows: Vec::new(), seed }
+        Self { entries: Vec::new(), rows: Vec::new(), seed }
     }
 }
 
 impl Places {
     /// The hash of a row.
+    #[inline]
     pub fn hash(&self, table: u32, key: &Key) -> RowHash {
         RowHash(key.hash(self.seed ^ u64::from(table)))
     }
 
     /// The place of the row that `is` it, among those with this hash.
+    #[inline]
     pub fn find(&self, hash: RowHash, is: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut at = *self.heads.get(&hash.0)?;
+        if self.entries.is_empty() {
+            return None;
+        }
+        let mut at = self.first(hash);
         loop {
-            if is(at as usize) {
-                return Some(at as usize);
+            let entry = self.entries[at];
+            let place = entry.place()?;
+            if entry.is_of(hash) && is(place) {
+                return Some(place);
             }
-            at = self.rows.get(at as usize)?.1;
-            if at == NONE {
-                return None;
-            }
+            at = (at + 1) & (self.entries.len() - 1);
         }
     }
 
     /// A row is added at the end.
+    #[inline]
     pub fn push(&mut self, hash: RowHash) {
-        let before = self.heads.insert(hash.0, self.rows.len() as u32);
-        self.rows.push((hash, before.unwrap_or(NONE)));
+        if self.rows.len() * 2 >= self.entries.len() {
+            self.grow(self.rows.len() + 1);
+        }
+        self.enter(hash, self.rows.len());
+        self.rows.push(hash);
     }
 
     /// The last row goes.
     pub fn pop(&mut self) {
-        match self.rows.pop() {
-            Some((hash, NONE)) => drop(self.heads.remove(&hash.0)),
-            Some((hash, before)) => drop(self.heads.insert(hash.0, before)),
-            None => {}
+        if let Some(hash) = self.rows.pop() {
+            // Whatever came behind it in the table went before it.
+            let at = self.entry_of(hash, self.rows.len());
+            self.entries[at] = Entry::default();
         }
     }
 
     /// So many rows more are coming.
     pub fn reserve(&mut self, count: usize) {
-        self.heads.reserve(count);
         self.rows.reserve(count);
+        if (self.rows.len() + count) * 2 > self.entries.len() {
+            self.grow(self.rows.len() + count);
+        }
     }
 
     /// Forgets all rows.
     pub fn clear(&mut self) {
-        self.heads.clear();
-        self.heads.shrink_to(KEPT);
+        if self.entries.len() > 2 * KEPT {
+            self.entries = Vec::new();
+        } else if self.rows.len() * 16 < self.entries.len() {
+            (0..self.rows.len()).for_each(|_| self.pop());
+        } else {
+            self.entries.fill(Entry::default());
+        }
         self.rows.clear();
         self.rows.shrink_to(KEPT);
+    }
+
+    #[inline]
+    fn first(&self, hash: RowHash) -> usize {
+        let bits = self.entries.len().trailing_zeros();
+        (hash.0 >> (64 - bits)) as usize
+    }
+
+    fn entry_of(&self, hash: RowHash, place: usize) -> usize {
+        let mut at = self.first(hash);
+        while self.entries[at].place() != Some(place) {
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        at
+    }
+
+    #[inline]
+    fn enter(&mut self, hash: RowHash, place: usize) {
+        let mut at = self.first(hash);
+        while self.entries[at].place().is_some() {
+            at = (at + 1) & (self.entries.len() - 1);
+        }
+        self.entries[at] = Entry::of(hash, place);
+    }
+
+    #[cold]
+    fn grow(&mut self, rows: usize) {
+        let length = (rows * 2).next_power_of_two().max(LEAST);
+        self.entries.clear();
+        self.entries.resize(length, Entry::default());
+        for place in 0..self.rows.len() {
+            self.enter(self.rows[place], place);
+        }
     }
 }
 
@@ -111,16 +162,37 @@ mod tests {
         for hash in [one, other, one, one] {
             places.push(hash);
         }
-        assert_eq!(places.find(one, |at| at == 0), Some(0));
-        assert_eq!(places.find(one, |_| true), Some(3));
-        assert_eq!(places.find(one, |at| at == 1), None);
+        let all = |places: &Places, hash| {
+            (0..4).filter(|i| places.find(hash, |at| at == *i) == Some(*i)).collect::<Vec<_>>()
+        };
+        assert_eq!((all(&places, one), all(&places, other)), (vec![0, 2, 3], vec![1]));
         places.pop();
-        assert_eq!(places.find(one, |_| true), Some(2));
+        assert_eq!((all(&places, one), all(&places, other)), (vec![0, 2], vec![1]));
         places.pop();
         places.pop();
-        assert_eq!(places.find(other, |_| true), None);
-        assert_eq!(places.find(one, |_| true), Some(0));
+        assert_eq!((all(&places, one), all(&places, other)), (vec![0], vec![]));
         places.clear();
         assert_eq!(places.find(one, |_| true), None);
+    }
+
+    #[test]
+    fn rows_come_and_go_in_any_number() {
+        let mut places = Places::default();
+        let hash = |i: usize| RowHash((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) & !0xFF);
+        for (most, reserved) in [(10, 0), (3_000, 100), (40, 0), (100_000, 70_000), (5, 5)] {
+            places.reserve(reserved);
+            (0..most).for_each(|i| places.push(hash(i)));
+            for _ in 0..most / 2 {
+                places.pop();
+            }
+            let left = most - most / 2;
+            for i in (0..most).step_by(1 + most / 100) {
+                let found = places.find(hash(i), |at| at == i);
+                assert_eq!(found, (i < left).then_some(i), "{i} of {left}");
+            }
+            places.clear();
+            assert!((0..most).all(|i| places.find(hash(i), |_| true).is_none()));
+            assert!(places.entries.len() <= 2 * KEPT);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use shmirror_shm::catalogue::{MAIN, TableDef};
+use shmirror_shm::packed::Names;
 use shmirror_shm::request::{OnConflict, RejectCode};
 
 use super::WorkingCopy;
@@ -72,6 +73,8 @@ pub(crate) struct Plans {
     hasher: RandomState,
     found: HashMap<u64, Vec<Arc<Plan>>>,
     count: usize,
+    /// The one that was asked for last by packed names, and these.
+    last: Option<(Kind, Vec<u64>, Arc<Plan>)>,
 }
 
 impl Plans {
@@ -79,7 +82,41 @@ impl Plans {
     pub fn clear(&mut self) {
         self.found.clear();
         self.count = 0;
+        self.last = None;
     }
+}
+
+/// The plan for changes of `kind` to the columns of the table that `names` name, `columns` of them. Names
+/// that are none: no plan.
+pub(super) fn plan_packed(
+    copy: &mut WorkingCopy,
+    kind: Kind,
+    columns: usize,
+    names: Names<'_>,
+) -> Option<Arc<Plan>> {
+    if let Some((of, words, plan)) = &copy.plans.last
+        && *of == kind
+        && words[..] == *names.words()
+        && plan.columns.len() == columns
+    {
+        return copy.rights.may_write(plan.table.namespace).then(|| plan.clone());
+    }
+    let mut names_left = names.iter();
+    let table = names_left.next()?.ok()?;
+    let given: Vec<String> = names_left
+        .by_ref()
+        .take(columns)
+        .map(|name| Some(name.ok()?.to_owned()))
+        .collect::<Option<_>>()?;
+    let found = plan(copy, table, kind, &given).ok()?;
+    if given.len() != columns || names_left.next().is_some() {
+        return None;
+    }
+    // What a name with a dot means depends on who asks.
+    if !table.contains('.') {
+        copy.plans.last = Some((kind, names.words().to_vec(), found.clone()));
+    }
+    Some(found)
 }
 
 /// The plan for changes of `kind` to these columns of this table.

@@ -11,7 +11,7 @@ use shmirror_shm::image::{Image, ImageError, ImageRef};
 use shmirror_shm::value::ValueRef;
 
 use super::db::{Db, Kept, SqlError};
-use super::delta::RowDelta;
+use super::delta::Changes;
 use super::error::ApplyError;
 use super::reject::Reject;
 use super::tables::Table;
@@ -77,17 +77,17 @@ impl Writers {
     pub fn redo(
         &mut self,
         db: &mut Db,
-        deltas: &[RowDelta],
+        deltas: &Changes,
         table_of: impl Fn(u32) -> Option<Arc<Table>>,
     ) -> Result<(), ApplyError> {
-        for delta in deltas {
+        for delta in deltas.iter() {
             let Some(table) = table_of(delta.table) else { continue };
             match &delta.image {
-                Some(image) => self.write(db, &table, delta.shape, &image.as_ref())?,
+                Some(image) => self.write(db, &table, delta.shape, image)?,
                 None => {
                     let sql =
                         format!("DELETE FROM {} WHERE {}", table.sql_name(), table.sql_key_test(1));
-                    let key = delta.key_image.as_ref();
+                    let key = delta.key_image;
                     let values = (0..key.columns()).map(|i| key.get(i).unwrap_or_default());
                     db.prepare(&sql)
                         .and_then(|mut s| s.run(values))

@@ -164,13 +164,14 @@ impl Pipeline {
             group.schema = Some(schema);
         }
         group.reserve(applied.changes.len());
-        for delta in applied.changes.iter() {
+        for (index, delta) in applied.changes.iter().enumerate() {
             // What is new has no number yet: there is nothing to look up.
             let is_new = delta.operation == Operation::Insert;
-            let find = || self.segments.find(delta.table, &delta.key);
+            let find = || self.segments.find(delta.table, delta.key);
             let found = if is_new { None } else { find() };
             last = Some(group.records.len());
-            group.change(delta, found.map(|located| located.birth), origin);
+            let birth = found.map(|located| located.birth);
+            group.change(&delta, applied.changes.image(index), birth, origin);
         }
         if let Some(start) = last {
             group.mark_last(start);

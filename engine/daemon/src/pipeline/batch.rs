@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 use shmirror_shm::archive;
 use shmirror_shm::lane::RequestKind;
+use shmirror_shm::packed::Packed;
 use shmirror_shm::points::{self, Point};
 use shmirror_shm::request::{RejectCode, Request};
 
 use super::Pipeline;
 use super::lanes::{MAIL_TOKEN, Raw};
 use super::mail::PipelineMail;
-use crate::apply::{Reject, WorkingCopy};
+use crate::apply::{Asked, Reject, WorkingCopy};
 use crate::rights::Rights;
 
 /// Most requests of one group.
@@ -64,19 +65,22 @@ pub(super) struct Taken {
     /// Of the lane.
     pub rights: Arc<Rights>,
     /// What is asked, or why it cannot even be read.
-    pub request: Result<Request, Reject>,
+    pub request: Result<Asked, Reject>,
     /// It may change the schema, so it stands at the head of its group.
     pub may_reshape: bool,
 }
 
 impl Taken {
     fn decode(Raw { lane, uid, pid, rights, request: raw }: Raw) -> Self {
-        let request = if RequestKind(raw.kind) == RequestKind::REQUEST {
-            archive::from_bytes::<Request>(&raw.payload)
+        let request = match RequestKind(raw.kind) {
+            RequestKind::CHANGES => Ok(Asked::Changes(Packed::new(raw.payload))),
+            RequestKind::REQUEST => archive::from_bytes::<Request>(&raw.payload)
                 .map_err(|e| Reject::new(RejectCode::Malformed, e.to_string()))
-        } else {
-            let message = format!("request of kind {}, expected 1", raw.kind);
-            Err(Reject::new(RejectCode::Malformed, message))
+                .and_then(Asked::of),
+            RequestKind(kind) => {
+                let message = format!("request of kind {kind}, expected 1 or 2");
+                Err(Reject::new(RejectCode::Malformed, message))
+            }
         };
         let may_reshape = request.as_ref().is_ok_and(WorkingCopy::may_change_schema);
         Self { lane, ticket: raw.ticket, uid, pid, rights, request, may_reshape }

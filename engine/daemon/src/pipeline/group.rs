@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use shmirror_shm::image::Image;
 use shmirror_shm::key::Key;
-use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, RowRecord, encode_schema};
+use shmirror_shm::record::{FLAG_LAST, Operation, RecordHeader, encode_schema, push_row};
 use shmirror_shm::request::ResultSet;
 use shmirror_shm::snapshot::RowChange;
 
@@ -38,18 +38,6 @@ pub(crate) struct Accepted {
     pub sets: Vec<ResultSet>,
 }
 
-/// The last state that the group gives to a row.
-struct Row {
-    table: u32,
-    shape: u32,
-    key: Key,
-    birth: u64,
-    revision: u64,
-    image: Option<Image>,
-    /// The segment has it, so its deletion must be published.
-    published: bool,
-}
-
 /// A group: transactions with consecutive revisions that become durable at once.
 pub(super) struct Group {
     /// Newest revision before it.
@@ -72,7 +60,10 @@ pub(super) struct Group {
     pub sequences: Option<Sequences>,
     /// Why the group as a whole cannot go on, where it cannot.
     pub poison: Option<Refusal>,
-    rows: Vec<Row>,
+    /// The last state that it gives to each row.
+    rows: Vec<RowChange>,
+    /// Of each row: the segment has it, so its deletion must be published.
+    published: Vec<bool>,
     places: Places,
     touched: Vec<(u16, u32)>,
 }
@@ -91,6 +82,7 @@ impl Group {
             sequences: None,
             poison: None,
             rows: Vec::new(),
+            published: Vec::new(),
             places: Places::default(),
             touched: Vec::new(),
         }
@@ -111,19 +103,26 @@ impl Group {
     /// So many changes come next.
     pub fn reserve(&mut self, changes: usize) {
         self.rows.reserve(changes);
+        self.published.reserve(changes);
         self.places.reserve(changes);
     }
 
-    /// Adds one row's net change by a transaction of `origin`. `birth` is what the segment has for
-    /// the row; of an insert, which is of a row that it does not have, `None`.
-    pub fn change(&mut self, delta: &RowDelta, birth: Option<u64>, origin: &RecordHeader) {
-        let hash = self.places.hash(delta.table, &delta.key);
-        let at = self.find(hash, delta.table, &delta.key);
-        let published = at.map_or(birth.is_some(), |at| self.rows[at].published);
+    /// Adds one row's net change by a transaction of `origin`, after which it has this image. `birth` is what
+    /// the segment has for the row; of an insert, which is of a row that it does not have, `None`.
+    pub fn change(
+        &mut self,
+        delta: &RowDelta<'_>,
+        image: Option<Image>,
+        birth: Option<u64>,
+        origin: &RecordHeader,
+    ) {
+        let hash = self.places.hash(delta.table, delta.key);
+        let at = self.find(hash, delta.table, delta.key);
         let present = at.map_or(birth, |at| {
             let row = &self.rows[at];
             row.image.as_ref().map(|_| row.birth)
         });
+        let was_published = birth.is_some();
         let birth = match (delta.operation, present) {
             (Operation::Update | Operation::Delete, Some(birth)) => birth,
             _ => {
@@ -131,37 +130,34 @@ impl Group {
                 self.next_birth - 1
             }
         };
-        let columns = usize::from(delta.columns);
         let table = (delta.namespace, delta.table);
         if self.touched.last() != Some(&table) && !self.touched.contains(&table) {
             self.touched.push(table);
         }
-        let record = RowRecord {
-            operation: delta.operation,
-            table: (delta.table, delta.shape),
-            birth,
-            revision: origin.revision,
-            origin: RecordHeader { namespace: delta.namespace, ..*origin },
-            changed: delta.changed.words(columns),
-            key: delta.key_image.as_ref(),
-            row: delta.image.as_ref().map(Image::as_ref),
-            columns,
-        };
-        record.encode(&mut self.records);
-        let row = Row {
+        let header = RecordHeader {
+            operation: delta.operation as u8,
             table: delta.table,
             shape: delta.shape,
-            key: delta.key.clone(),
             birth,
-            revision: origin.revision,
-            image: delta.image.clone(),
-            published,
+            columns: delta.columns,
+            key_columns: delta.key_image.columns() as u16,
+            key_var: delta.key_image.var_bytes() as u32,
+            row_var: delta.image.map_or(0, |image| image.var_bytes() as u32),
+            namespace: delta.namespace,
+            ..*origin
         };
+        push_row(&header, delta.body, &mut self.records);
+        let (table, shape, revision) = (delta.table, delta.shape, origin.revision);
         match at {
-            Some(at) => self.rows[at] = row,
+            Some(at) => {
+                let row = &mut self.rows[at];
+                (row.shape, row.birth, row.revision, row.image) = (shape, birth, revision, image);
+            }
             None => {
                 self.places.push(hash);
-                self.rows.push(row);
+                self.published.push(was_published);
+                let key = delta.key.clone();
+                self.rows.push(RowChange { table, shape, key, birth, revision, image });
             }
         }
     }
@@ -184,18 +180,13 @@ impl Group {
 
     /// What the segment is to get: the last state of each row, tables in `without` left out.
     pub fn take_rows(&mut self, without: &[u32]) -> Vec<RowChange> {
-        std::mem::take(&mut self.rows)
-            .into_iter()
-            .filter(|row| (row.image.is_some() || row.published) && !without.contains(&row.table))
-            .map(|row| RowChange {
-                table: row.table,
-                shape: row.shape,
-                key: row.key,
-                birth: row.birth,
-                revision: row.revision,
-                image: row.image,
-            })
-            .collect()
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut published = std::mem::take(&mut self.published).into_iter();
+        rows.retain(|row| {
+            let published = published.next().unwrap_or_default();
+            (row.image.is_some() || published) && !without.contains(&row.table)
+        });
+        rows
     }
 
     /// Namespaces and ids of the tables whose rows changed; table 0 stands for a namespace's schema.

@@ -58,6 +58,8 @@ pub struct RequestKind(pub u16);
 impl RequestKind {
     /// An archive of [`Request`](crate::request::Request).
     pub const REQUEST: Self = Self(1);
+    /// [Packed](crate::packed) changes.
+    pub const CHANGES: Self = Self(2);
 }
 
 /// Head of a record in the requests lane; the payload follows, zero-padded to whole words.

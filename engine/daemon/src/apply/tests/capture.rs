@@ -3,7 +3,7 @@
 use super::*;
 
 fn ops(applied: &Applied) -> Vec<(Operation, Vec<Value>)> {
-    let key = |d: &RowDelta| d.key_image.as_ref().to_values().unwrap();
+    let key = |d: RowDelta<'_>| d.key_image.to_values().unwrap();
     applied.changes.iter().map(|d| (d.operation, key(d))).collect()
 }
 
@@ -17,7 +17,10 @@ fn several_changes_of_a_row_are_one() {
     assert_eq!(ops(&a), [(Insert, one.clone())]);
     let a = w.sql("UPDATE t SET a=4; UPDATE t SET a=5,b=b").unwrap();
     assert_eq!(ops(&a), [(Update, one.clone())]);
-    assert!(a.changes[0].changed.has(1) && !a.changes[0].changed.has(2));
+    assert!({
+        let changed = a.changes.get(0).unwrap().changed;
+        changed.has(1) && !changed.has(2)
+    });
     let a = w.sql("UPDATE t SET a=6; UPDATE t SET a=5").unwrap();
     assert!(!a.is_change());
     let a = w.sql("DELETE FROM t; INSERT INTO t VALUES(1,7,1)").unwrap();
@@ -145,7 +148,7 @@ fn hidden_rowid_generated_columns_and_odd_names() {
     assert_eq!(def.columns.last().unwrap().name, "rowid");
     assert!(def.columns.last().unwrap().hidden);
     let a = w.sql("UPDATE \"a \"\"b\" SET \"select\"=5 WHERE _rowid_=2").unwrap();
-    let image = a.changes[0].image.as_ref().unwrap().as_ref().to_values().unwrap();
+    let image = a.changes.get(0).unwrap().image.unwrap().to_values().unwrap();
     assert_eq!(image, [v("x"), v(5), v(10), v("x!"), v(2)]);
     let row = vec![v("n"), v(50)];
     let c = insert("a \"b", &["rowid", "_rowid_"], vec![row], OnConflict::Update);

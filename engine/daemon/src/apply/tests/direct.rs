@@ -187,7 +187,7 @@ fn what_is_done_directly_is_what_sqlite_does() {
                     assert_eq!(one.count, other.count);
                     assert_eq!(one.results, other.results, "{request:?}");
                     done += 1;
-                    let is_plain = |d: &RowDelta| {
+                    let is_plain = |d: RowDelta<'_>| {
                         let def = direct.copy.catalogue().table_by_id(d.table).unwrap();
                         PLAIN.contains(&def.name.as_str())
                     };

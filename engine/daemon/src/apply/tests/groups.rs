@@ -39,8 +39,8 @@ fn a_schema_change_ends_its_group() {
     assert_eq!(reject.code, RejectCode::Internal);
     copy.commit_group().unwrap();
     assert_eq!(copy.catalogue().schema_version, 1);
-    assert!(WorkingCopy::may_change_schema(&request("/* x */ create table t(a)")));
-    assert!(!WorkingCopy::may_change_schema(&request("SELECT 'create', \"drop\" -- alter")));
+    assert!(WorkingCopy::may_change_schema(&asked("/* x */ create table t(a)")));
+    assert!(!WorkingCopy::may_change_schema(&asked("SELECT 'create', \"drop\" -- alter")));
 }
 
 #[test]

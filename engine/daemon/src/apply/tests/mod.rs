@@ -44,6 +44,10 @@ fn request(sql: &str) -> Request {
     Request::Sql(SqlRequest { sql: sql.to_owned(), params: vec![], want_rows: true })
 }
 
+fn asked(sql: &str) -> Asked {
+    Asked::of(request(sql)).unwrap()
+}
+
 fn insert(table: &str, columns: &[&str], rows: Vec<Vec<Value>>, on: OnConflict) -> Change {
     let columns = columns.iter().map(|c| (*c).to_owned()).collect();
     let action = Action::Insert { columns, rows, on_conflict: on, if_revision: None };
@@ -95,7 +99,8 @@ impl World {
     fn apply_as(&mut self, rights: &Rights, request: &Request) -> Result<Applied, Reject> {
         self.copy.begin_group().unwrap();
         let known = Known(&self.revisions);
-        let applied = self.copy.apply_as(rights, request, &known, &Budget::default());
+        let asked = Asked::of(request.clone()).unwrap();
+        let applied = self.copy.apply_as(rights, &asked, &known, &Budget::default());
         if let Ok(applied) = &applied {
             self.replay(applied);
         }
@@ -135,11 +140,11 @@ impl World {
             }
         }
         for delta in applied.changes.iter() {
-            self.replay_one(delta, applied);
+            self.replay_one(&delta, applied);
         }
     }
 
-    fn replay_one(&mut self, delta: &RowDelta, applied: &Applied) {
+    fn replay_one(&mut self, delta: &RowDelta<'_>, applied: &Applied) {
         let catalogue = self.copy.catalogue();
         let def = catalogue.table_by_id(delta.table).unwrap();
         assert_eq!(delta.shape, def.shape);
@@ -149,21 +154,21 @@ impl World {
             .iter()
             .map(|&i| KeyPart::of(i.into(), &def.columns[usize::from(i)]))
             .collect();
-        let key_values = delta.key_image.as_ref().to_values().unwrap();
+        let key_values = delta.key_image.to_values().unwrap();
         let key_refs: Vec<ValueRef<'_>> = key_values.iter().map(Value::as_ref).collect();
-        assert_eq!(Key::new(&parts, &key_refs).unwrap(), delta.key);
+        assert_eq!(&Key::new(&parts, &key_refs).unwrap(), delta.key);
         let reshaped = applied.schema.as_ref().is_some_and(|s| s.reshaped.contains(&delta.table));
         let rows = self.rows.entry(delta.table).or_default();
         let at = (delta.table, delta.key.clone());
         if let Some(image) = &delta.image {
-            assert_eq!(Key::of_image(&parts, &image.as_ref()).unwrap(), delta.key);
-            let old = rows.insert(delta.key.clone(), image.clone());
+            assert_eq!(&Key::of_image(&parts, image).unwrap(), delta.key);
+            let old = rows.insert(delta.key.clone(), image.to_image());
             if !reshaped {
                 assert_eq!(old.is_some(), delta.operation == Operation::Update, "{delta:?}");
                 if let Some(old) = &old {
-                    assert_ne!(old, image, "an update that changes nothing");
+                    assert_ne!(old.as_ref(), *image, "an update that changes nothing");
                     for i in 0..def.columns.len() {
-                        let (old, new) = (old.as_ref().get(i), image.as_ref().get(i));
+                        let (old, new) = (old.as_ref().get(i), image.get(i));
                         // 0.0 and -0.0 are equal, and are two values.
                         let same = match (&old, &new) {
                             (Ok(ValueRef::Real(a)), Ok(ValueRef::Real(b))) => {
@@ -178,7 +183,7 @@ impl World {
             self.revisions.insert(at, self.revision);
         } else {
             assert_eq!(delta.operation, Operation::Delete);
-            assert!(rows.remove(&delta.key).is_some() || reshaped, "{delta:?}");
+            assert!(rows.remove(delta.key).is_some() || reshaped, "{delta:?}");
             self.revisions.remove(&at);
         }
     }

@@ -272,7 +272,7 @@ struct Answer(Result<(Vec<ResultSet>, u64), (RejectCode, String)>);
 fn ask(w: &mut World, rights: &Rights, sql: &str) -> Answer {
     let (revision, revisions, rows) = (w.revision, w.revisions.clone(), w.rows.clone());
     w.copy.begin_group().unwrap();
-    let done = w.copy.apply_as(rights, &request(sql), &Known(&revisions), &Budget::default());
+    let done = w.copy.apply_as(rights, &asked(sql), &Known(&revisions), &Budget::default());
     w.copy.rollback_group().unwrap();
     (w.revision, w.revisions, w.rows) = (revision, revisions, rows);
     let mut done = done.map(|a| (a.results, a.count)).map_err(|r| (r.code, r.message));
@@ -422,7 +422,12 @@ fn typed_changes_of_hidden_tables_find_none() {
                 for w in [&mut hidden, &mut empty] {
                     w.copy.begin_group().unwrap();
                     let known = Known(&w.revisions);
-                    let _ = w.copy.apply_as(&all, &request, &known, &Budget::default());
+                    let _ = w.copy.apply_as(
+                        &all,
+                        &Asked::of(request.clone()).unwrap(),
+                        &known,
+                        &Budget::default(),
+                    );
                     w.copy.rollback_group().unwrap();
                     answers.push(w.apply_as(&rights, &request).unwrap_err());
                 }
@@ -448,9 +453,9 @@ fn a_table_of_main_with_a_dot_is_not_hidden_by_a_hidden_one() {
     let change = |column| insert("vault.t", &[column], vec![vec![v(1)]], OnConflict::Fail);
     for _ in 0..2 {
         let a = w.apply_as(&ours, &Request::Transaction(vec![change("b")])).unwrap();
-        assert_eq!(a.changes[0].namespace, 0);
+        assert_eq!(a.changes.get(0).unwrap().namespace, 0);
         let a = w.change(vec![change("a")]).unwrap();
-        assert_eq!(a.changes[0].namespace, 1);
+        assert_eq!(a.changes.get(0).unwrap().namespace, 1);
         let e = w.apply_as(&ours, &Request::Transaction(vec![change("a")])).unwrap_err();
         assert_eq!(
             e.message,
@@ -551,7 +556,7 @@ fn a_shadow_follows_every_change_of_the_schema() {
     // In a group that is rolled back.
     w.copy.begin_group().unwrap();
     let known = HashMap::new();
-    let sql = request("CREATE TABLE plant.gone(a); SELECT a FROM plant.gone");
+    let sql = asked("CREATE TABLE plant.gone(a); SELECT a FROM plant.gone");
     w.copy.apply_as(&rights, &sql, &Known(&known), &Budget::default()).unwrap();
     w.copy.rollback_group().unwrap();
     missing(&mut w, "SELECT a FROM plant.gone");

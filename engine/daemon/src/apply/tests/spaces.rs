@@ -51,7 +51,7 @@ fn two_tables_of_one_name() {
         .unwrap();
     assert_eq!(spaces(&a), [0, 0, 1, 1, 1]);
     let keys: Vec<Value> =
-        a.changes.iter().map(|d| d.key_image.as_ref().to_values().unwrap().remove(0)).collect();
+        a.changes.iter().map(|d| d.key_image.to_values().unwrap().remove(0)).collect();
     assert_eq!(keys, [v(2), v(1), v(3), v(4), v(1)]);
     let a = w
         .change(vec![

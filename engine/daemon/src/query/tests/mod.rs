@@ -164,9 +164,9 @@ impl Mirror {
             }
         }
         for delta in applied.changes.iter().filter(|d| !fresh.contains(&d.table)) {
-            let (table, key) = (delta.table, &delta.key);
+            let (table, key) = (delta.table, delta.key);
             let step = steps.get_mut(&space_of(table)).unwrap();
-            let image = delta.image.clone();
+            let image = delta.image.map(|image| image.to_image());
             step.changes.push(change(&mut self.births, table, delta.shape, key, image));
             if delta.operation == Operation::Delete {
                 self.births.remove(&(table, key.clone()));
