@@ -281,7 +281,7 @@ pub fn latency(context: &Context) -> Result<Vec<Line>> {
             vec![Demand::Near(FUTEX, 1.2), Demand::Beats(REDIS, 5.0)],
         ),
     ];
-    let count = if context.quick { 40 } else { 400 };
+    let count = if context.quick { 40 } else { 200 };
     let mut done = Vec::new();
     for (what, systems, demands) in lines {
         let mut runners = Vec::new();

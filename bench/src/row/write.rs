@@ -327,7 +327,7 @@ const GROWING: u64 = 256;
 fn many_of(context: &Context, of: u64, count: usize, rows: u64, scattered: bool) -> Result<Line> {
     // Afresh for each: what one leaves behind is not another's to clear away.
     let servers = Servers::start(context, of)?;
-    let seconds = context.round().as_secs_f64().max(if rows > 256 { 0.3 } else { 0.1 });
+    let seconds = context.round().as_secs_f64().max(if rows > 256 { 0.2 } else { 0.1 });
     let order = json!({"rows": rows, "seconds": seconds, "scattered": scattered});
     let mut runners = Vec::new();
     for (name, system) in systems(&servers) {
