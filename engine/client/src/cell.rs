@@ -170,6 +170,15 @@ impl Cell {
     /// [`CellError`]; `Type` for TEXT, BLOB, and a REAL that is no integer of 64 bits.
     #[inline]
     pub fn i64(&self) -> Result<i64, CellError> {
+        match self.bits(StorageClass::Integer) {
+            Some(bits) => Ok(bits as i64),
+            None => self.any_i64(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_i64(&self) -> Result<i64, CellError> {
         let value = self.read()?;
         if value.class == StorageClass::Integer {
             return Ok(value.bits as i64);
@@ -183,6 +192,15 @@ impl Cell {
     /// [`CellError`]; `Type` for TEXT, BLOB, and an INTEGER that no double is.
     #[inline]
     pub fn f64(&self) -> Result<f64, CellError> {
+        match self.bits(StorageClass::Real) {
+            Some(bits) => Ok(f64::from_bits(bits)),
+            None => self.any_f64(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_f64(&self) -> Result<f64, CellError> {
         let value = self.read()?;
         if value.class == StorageClass::Real {
             return Ok(f64::from_bits(value.bits));
@@ -269,6 +287,12 @@ impl Cell {
         } else {
             Err(mismatch(value, "a blob"))
         }
+    }
+
+    /// The value's bits, where it is a number of this class and nothing is out of the ordinary.
+    #[inline(always)]
+    fn bits(&self, class: StorageClass) -> Option<u64> {
+        self.newest.load().pinned.as_ref()?.load_bits(class)
     }
 
     #[inline]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use shmirror_shm::image::{ImageError, ImageRef};
 use shmirror_shm::snapshot::RowBuf;
-use shmirror_shm::value::{Value, ValueRef};
+use shmirror_shm::value::{StorageClass, Value, ValueRef};
 
 use crate::buffer::Buffer;
 use crate::de;
@@ -108,6 +108,18 @@ impl Row {
     #[inline]
     pub fn get_at<'a, T: FromValue<'a>>(&'a self, index: usize) -> Result<T, Error> {
         self.as_ref().get_at(index)
+    }
+
+    /// The INTEGER of the column at this index, where it holds one; the shortest way to it.
+    #[inline]
+    pub fn integer_at(&self, index: usize) -> Option<i64> {
+        Some(self.buf.row()?.bits_of(index, StorageClass::Integer)? as i64)
+    }
+
+    /// The REAL of the column at this index, where it holds one; the shortest way to it.
+    #[inline]
+    pub fn real_at(&self, index: usize) -> Option<f64> {
+        Some(f64::from_bits(self.buf.row()?.bits_of(index, StorageClass::Real)?))
     }
 
     /// The value of the column of this name, of whatever class it is.

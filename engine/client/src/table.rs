@@ -145,7 +145,7 @@ impl Table {
     ///
     /// # Errors
     /// As [`Table::get`].
-    #[inline]
+    #[inline(always)]
     pub fn read<K: IntoKey>(&self, key: K, row: &mut Row) -> Result<bool, Error> {
         let resolved = self.place.newest();
         if let Some(int) = key.as_int()

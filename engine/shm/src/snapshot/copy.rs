@@ -7,7 +7,7 @@
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::error::SegmentError;
-use super::rowbuf::RowBuf;
+use super::rowbuf::{ImageForm, RowBuf};
 use super::writer::SegmentWriter;
 use crate::image::head_words;
 use crate::limits;
@@ -91,11 +91,10 @@ impl<'a> TableCopy<'a> {
         }
         let words = head_words(self.columns) + var_bytes.div_ceil(8);
         let (image, rest) = rest.split_at_checked(words * 8).ok_or(short(rest.len(), words * 8))?;
-        out.room(words).as_mut_bytes().copy_from_slice(image);
+        let form = ImageForm::new(self.columns, var_bytes);
+        out.room(form).as_mut_bytes().copy_from_slice(image);
         out.birth = head.birth;
         out.revision = head.revision;
-        out.form.columns = self.columns as u32;
-        out.form.var_bytes = var_bytes as u32;
         self.rest = rest;
         self.left -= 1;
         Ok(true)

@@ -6,10 +6,10 @@
 
 #![allow(unsafe_code, reason = "what was checked once is not checked again for each read")]
 
-use super::index::has_tag;
+use super::index::{Space as _, next_tagged, tag};
 use super::layout::{
-    BlockRef, ENTRY_OFFSET, FLAG_DELETED, IndexRef, REVISION_MASK, SlotShape, VERSION_BIRTH,
-    VERSION_BLOCK, VERSION_META, VERSION_REVISION,
+    BlockRef, ENTRY_OFFSET, IndexRef, REVISION_MASK, SlotShape, VERSION_BIRTH, VERSION_BLOCK,
+    VERSION_META, VERSION_REVISION,
 };
 use super::rowbuf::{INLINE_WORDS, ImageForm, RowBuf};
 use super::slot::{IntKey, try_copy_block};
@@ -23,29 +23,42 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::table_at;
 use crate::value::StorageClass;
 
-/// Words that are copied at a time: enough that the loop costs little, and no more than registers are free.
-const AT_ONCE: usize = 4;
+/// Words that are copied at a time: few are copied in vain, and the jumps between cost little.
+const AT_ONCE: usize = 3;
+/// Entries of an index, from the first place of a probe on, that it may have behind it at most: those are
+/// words as well, so that no probe leaves the mapping.
+const PAIR: usize = 2;
 
-/// What the straight way needs of a table, worked out once. Places are in words, from the mapping's begin.
+/// What the straight way needs of a table, worked out once, on few lines of the cache. Places are in words,
+/// from the mapping's begin.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Straight {
+    /// All words of the view's region, which lives as long as the view does.
+    words: *const AtomicU64,
     /// The table's index word.
     index_word: usize,
-    /// Words of a version.
-    version: usize,
+    seed: u64,
     /// The last slot that the mapping has room for, with what may be copied from behind it.
     last_slot: usize,
     /// The last word.
     last_word: usize,
-    /// Steps of [`AT_ONCE`] words in which a head is copied, with a few words behind it.
-    steps: u32,
-    /// Where in its word the key's tag is.
-    shift: u32,
+    /// Words of a version.
+    version: usize,
+    form: ImageForm,
+    /// Words in which a head is copied: whole steps of [`AT_ONCE`], with a few words behind it.
+    copied: usize,
     /// Words of the head that have the key's tag and its value.
     tag: usize,
     cell: usize,
-    form: ImageForm,
+    /// The bits of the key's tag, and what they are where it is an integer.
+    tag_mask: u64,
+    tag_wanted: u64,
 }
+
+// SAFETY: the words are reached as atomics alone, and only by way of the view that keeps their region.
+unsafe impl Send for Straight {}
+// SAFETY: as above.
+unsafe impl Sync for Straight {}
 
 impl Straight {
     /// Of a table whose header is at `place`, with such slots and keys; `None` where its rows are too long, or
@@ -55,37 +68,51 @@ impl Straight {
         place: u64,
         shape: &SlotShape,
         key: Option<IntKey>,
+        seed: u64,
     ) -> Option<Self> {
         let key = key?;
         let copied = shape.head.next_multiple_of(AT_ONCE);
         let slot = latch_words(shape.version) + (copied - shape.head);
         let within = |at: usize| at.checked_sub(VERSION_META).filter(|at| *at < shape.head);
         let index_word = usize::try_from(place / 8).ok()? + table_at!(index);
-        let count = region.all().len();
-        (copied <= INLINE_WORDS && index_word < count).then_some(())?;
+        let all = region.all();
+        (copied <= INLINE_WORDS && index_word < all.len()).then_some(())?;
         Some(Self {
+            words: all.as_ptr(),
             index_word,
+            seed,
+            last_slot: all.len().checked_sub(slot)?,
+            last_word: all.len().checked_sub(PAIR)?,
             version: shape.version,
-            last_slot: count.checked_sub(slot)?,
-            last_word: count.checked_sub(1)?,
-            steps: (copied / AT_ONCE) as u32,
-            shift: key.shift,
+            form: ImageForm::new(shape.columns, 0),
+            copied,
             tag: within(key.tag)?,
             cell: within(key.cell)?,
-            form: ImageForm::of_head(shape.columns, shape.head),
+            tag_mask: 0xF << key.shift,
+            tag_wanted: (StorageClass::Integer as u64) << key.shift,
         })
+    }
+
+    /// The word at a place.
+    ///
+    /// # Safety
+    /// It is inside of the mapping, and the view that this was made for still is.
+    #[inline(always)]
+    unsafe fn word(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: inside, says the caller; aligned, and valid as an atomic as all words of a region are.
+        unsafe { &*self.words.add(at) }
     }
 }
 
-/// Copies `STEPS` times [`AT_ONCE`] words.
+/// Copies [`AT_ONCE`] words from `at` on.
 ///
 /// # Safety
-/// There are so many.
+/// As [`Straight::word`], for all of them; and `to` has room for as many from `at` on.
 #[inline(always)]
-unsafe fn copy_steps<const STEPS: usize>(from: &[AtomicU64], to: &mut [u64]) {
-    for at in 0..STEPS * AT_ONCE {
-        // SAFETY: there are so many, says the caller.
-        unsafe { *to.get_unchecked_mut(at) = from.get_unchecked(at).load(Ordering::Relaxed) };
+unsafe fn copy_step(way: &Straight, from: usize, to: &mut [u64; INLINE_WORDS], at: usize) {
+    for at in at..at + AT_ONCE {
+        // SAFETY: says the caller.
+        unsafe { *to.get_unchecked_mut(at) = way.word(from + at).load(Ordering::Relaxed) };
     }
 }
 
@@ -94,90 +121,99 @@ impl TableView {
     /// to be asked.
     #[inline(always)]
     pub(super) fn try_get(&self, key: i64, way: &Straight, out: &mut RowBuf) -> Option<bool> {
-        let all = self.region.all();
-        // SAFETY: `of` was made for this view's region, and looked that the word is inside.
-        let index_word = unsafe { all.get_unchecked(way.index_word) };
+        // SAFETY: `way` was made for this view's region, and looked that the word is inside.
+        let index_word = unsafe { way.word(way.index_word) };
         let word = index_word.load(Pillar::IndexWord.order(Ordering::Acquire));
         let index = IndexRef(word);
-        if index.is_none() {
+        let first = index.offset() as usize / 8;
+        let hash = Key::Int(key).hash(way.seed);
+        let home = (hash >> index.shift()) as usize;
+        // Where there is no index, `home` is as large as a hash.
+        if home > way.last_word || first + home > way.last_word {
             return None;
         }
-        let (first, mask) = (index.offset() as usize / 8, index.entries() - 1);
-        if first + mask > way.last_word {
-            return None;
-        }
-        let hash = self.hash(&Key::Int(key));
         let entry = |at: usize| {
-            // SAFETY: no entry is behind the last one, which is inside, as was just looked at.
-            let entry = unsafe { all.get_unchecked(first + (at & mask)) };
+            // SAFETY: it is `home` or one less or more, and there are `PAIR` words from `home` on.
+            let entry = unsafe { way.word(first + at) };
             entry.load(Pillar::IndexProbe.order(Ordering::Acquire))
         };
-        let begin = hash as usize;
-        // The first two at once: a jump between them is one that no processor guesses well.
-        let (one, two) = (entry(begin), entry(begin.wrapping_add(1)));
-        let mut found = if has_tag(one, hash) { one } else { two };
-        if one == 0 {
-            found = 0;
-        }
-        let mut at = begin.wrapping_add(2);
-        while !has_tag(found, hash) {
-            if found == 0 {
+        // Both of the pair at once: a jump between them is one that no processor guesses well. What is left of an
+        // entry without the tag is its slot; of one with another tag, or without a row, more than a slot can be.
+        let tag = tag(hash);
+        let (one, two) = (entry(home) ^ tag, entry(home ^ 1) ^ tag);
+        let mut slot = one.min(two) as usize;
+        if slot > way.last_slot {
+            // A pair with an empty entry is the last of a probe.
+            if one == tag || two == tag {
                 Pillar::IndexFence.fence(Ordering::Acquire);
                 let still = index_word.load(Ordering::Relaxed) == word;
-                return (still || !Pillar::IndexStill.stands()).then_some(false);
+                let is_none = index.is_none();
+                return ((still || !Pillar::IndexStill.stands()) && !is_none).then_some(false);
             }
-            if at.wrapping_sub(begin) > mask {
-                return None;
-            }
-            found = entry(at);
-            at = at.wrapping_add(1);
-        }
-        let slot = (found & ENTRY_OFFSET) as usize;
-        if slot > way.last_slot {
-            return None;
+            slot = self.probe_on(way, index, hash)?;
         }
         // SAFETY: so many words from there on are inside, as was just looked at.
-        let words = unsafe { all.get_unchecked(slot..slot + latch_words(way.version)) };
-        // SAFETY: there are so many.
-        let latch = unsafe { Latch::new_unchecked(words, way.version) };
+        let latch = unsafe {
+            let words = core::slice::from_raw_parts(way.word(slot), latch_words(way.version));
+            Latch::new_unchecked(words, way.version)
+        };
         let entry = latch.enter();
-        let begin = slot + (way.version + 1) * (entry.version() & 1) as usize;
+        let odd = if entry.version() & 1 == 1 { way.version + 1 } else { 0 };
+        let begin = slot + odd;
         // SAFETY: a latch has two versions, each of which begins with so many words.
-        let meta = unsafe { all.get_unchecked(begin..begin + VERSION_META) };
-        let made = meta[VERSION_REVISION].load(Ordering::Relaxed);
-        let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
-        out.birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
-        out.revision = made & REVISION_MASK;
+        let meta = |at: usize| unsafe { way.word(begin + at) }.load(Ordering::Relaxed);
+        out.birth = meta(VERSION_BIRTH);
+        let made = meta(VERSION_REVISION);
+        let block = BlockRef(meta(VERSION_BLOCK));
+        // Without its flags, as a deleted row has none of its values, and so no key either.
+        out.revision = made;
         let to = out.head(way.form);
         points::pass(Point::Copied);
+        let head = begin + VERSION_META;
         // SAFETY: `of` left room for whole steps behind the last slot, and looked that as many fit into what a
-        // buffer has.
+        // buffer has. There is one at least.
         unsafe {
-            let from = all.get_unchecked(begin + VERSION_META..);
-            match way.steps {
-                1 => copy_steps::<1>(from, to),
-                2 => copy_steps::<2>(from, to),
-                3 => copy_steps::<3>(from, to),
-                4 => copy_steps::<4>(from, to),
-                more => {
-                    for at in (0..more as usize * AT_ONCE).step_by(AT_ONCE) {
-                        copy_steps::<1>(from.get_unchecked(at..), to.get_unchecked_mut(at..));
-                    }
-                }
+            // Not one loop: up to nine words without counting.
+            copy_step(way, head, to, 0);
+            if way.copied > AT_ONCE {
+                copy_step(way, head, to, AT_ONCE);
+            }
+            if way.copied > 2 * AT_ONCE {
+                copy_step(way, head, to, 2 * AT_ONCE);
+            }
+            let mut at = 3 * AT_ONCE;
+            while at < way.copied {
+                copy_step(way, head, to, at);
+                at += AT_ONCE;
             }
         }
         // SAFETY: `of` looked that both are within the head.
         let (tag, cell) = unsafe { (*to.get_unchecked(way.tag), *to.get_unchecked(way.cell)) };
-        if (tag >> way.shift) & 0xF != StorageClass::Integer as u64 || cell != key as u64 {
+        if tag & way.tag_mask != way.tag_wanted || cell != key as u64 {
             return None;
         }
-        let copied = match block.is_none() {
-            true => latch.holds(entry) && made & FLAG_DELETED == 0 && entry.version() != 0,
-            false => try_copy_block(&*self.region, &self.shape, slot as u64 * 8, entry, out),
-        };
+        if !block.is_none() {
+            out.revision = made & REVISION_MASK;
+            if !try_copy_block(&*self.region, &self.shape, slot as u64 * 8, entry, out) {
+                return None;
+            }
+        } else if !latch.holds(entry) {
+            return None;
+        }
         // Behind the latch's last look too: that may have met other memory than the slot's.
         Pillar::IndexFence.fence(Ordering::Acquire);
         let still = index_word.load(Ordering::Relaxed) == word || !Pillar::IndexStill.stands();
-        (copied && still).then_some(true)
+        still.then_some(true)
+    }
+
+    /// Goes on behind the first pair of a probe: the slot, if it is the row's, that the next pairs have; `None`
+    /// where the general way is to be asked.
+    #[cold]
+    #[inline(never)]
+    fn probe_on(&self, way: &Straight, index: IndexRef, hash: u64) -> Option<usize> {
+        let entries = self.space().words(index.offset(), index.entries())?;
+        let found = next_tagged(entries, hash)?;
+        let slot = (found & ENTRY_OFFSET) as usize;
+        (slot <= way.last_slot).then_some(slot)
     }
 }

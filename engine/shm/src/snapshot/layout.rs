@@ -5,8 +5,8 @@
 //! behind    what the daemon's allocator hands out: table headers, indexes, slot chunks, blocks
 //!
 //! table     [`TableHeader`], 128 bytes, never reused in a generation; its place is in the catalogue
-//! index     2^k entries: hash tag (16 bits, odd) | offset of a slot / 8 (48 bits); 0 is empty, an
-//!           entry with an even tag and no offset is a tombstone
+//! index     2^k entries, in pairs: hash tag (16 bits, odd) | offset of a slot / 8 (48 bits); 0 is empty,
+//!           an entry with an even tag and no offset is a tombstone
 //! chunk     next chunk (offset, 0 at the end) | number of slots | slots
 //! slot      a latch ([`crate::latch`]): version 0 | seq | version 1
 //! version   birth | revision, flags in the top byte | block of the variable part | head of the image
@@ -169,7 +169,7 @@ macro_rules! table_at {
 }
 
 /// What enters the layout hash.
-pub const FORMS: [u64; 28] = [
+pub const FORMS: [u64; 29] = [
     MAGIC,
     HEADER_BYTES,
     header_at!(instance),
@@ -195,6 +195,7 @@ pub const FORMS: [u64; 28] = [
     FLAG_DELETED,
     BLOCK_OFFSET_BITS as u64,
     INDEX_OFFSET_BITS as u64,
+    INDEX_TOGETHER,
     TAG_SHIFT as u64,
     TAG_MARK,
     TOMBSTONE,
@@ -279,20 +280,22 @@ const _: () = assert!(crate::limits::ROW_BYTES < 1 << (64 - BLOCK_OFFSET_BITS));
 
 const INDEX_OFFSET_BITS: u32 = 40;
 const INDEX_SIZE_BITS: u32 = 6;
+/// Entries that a probe looks at together.
+const INDEX_TOGETHER: u64 = 2;
 
-/// Where an index is: offset / 8 (low 40 bits), log2 of its entries (6 bits), and a turn (18 bits)
-/// that is counted up with each index of the table, so that an index of the same size at the same
+/// Where an index is: offset / 8 (low 40 bits), by how much a hash is shifted right to be a place in it (6
+/// bits: 64 - log2 of its entries, of which there are two at least), and a turn (18 bits) that is counted up with each index of the table, so that an index of the same size at the same
 /// place is told from the one that was there before. 0 is no index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexRef(pub u64);
 
 impl IndexRef {
-    /// The reference to an index of `1 << log2` entries at `offset`.
+    /// The reference to an index of `1 << log2` entries at `offset`; `log2` from 1 on.
     pub const fn new(offset: u64, log2: u32, turn: u64) -> Self {
         debug_assert!(offset.is_multiple_of(8) && offset / 8 < 1 << INDEX_OFFSET_BITS);
-        debug_assert!(log2 < 1 << INDEX_SIZE_BITS);
+        debug_assert!(log2 > 0 && log2 < 1 << INDEX_SIZE_BITS);
         let turn = turn << (INDEX_OFFSET_BITS + INDEX_SIZE_BITS);
-        Self((offset / 8) | ((log2 as u64) << INDEX_OFFSET_BITS) | turn)
+        Self((offset / 8) | ((64 - log2 as u64) << INDEX_OFFSET_BITS) | turn)
     }
 
     /// Whether there is none: the table is gone.
@@ -307,10 +310,16 @@ impl IndexRef {
         (self.0 & ((1 << INDEX_OFFSET_BITS) - 1)) * 8
     }
 
+    /// Bits by which a hash is shifted right to be a place in it.
+    #[inline]
+    pub const fn shift(self) -> u32 {
+        (self.0 >> INDEX_OFFSET_BITS) as u32 & 0x3F
+    }
+
     /// Number of its entries.
     #[inline]
     pub const fn entries(self) -> usize {
-        1 << ((self.0 >> INDEX_OFFSET_BITS) & 0x3F)
+        1 << (64 - self.shift()) % 64
     }
 
     /// Its turn.

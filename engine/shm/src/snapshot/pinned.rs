@@ -24,6 +24,8 @@ pub struct PinnedCell {
     birth: u64,
     tag: usize,
     shift: u32,
+    /// 1 at the tag's place.
+    unit: u64,
     cell: usize,
     _region: Arc<Region>,
 }
@@ -50,6 +52,7 @@ impl PinnedCell {
             birth: site.birth(),
             tag,
             shift,
+            unit: 1 << shift,
             cell,
             _region: region,
         })
@@ -59,22 +62,43 @@ impl PinnedCell {
     /// came in between: then [`CellSite::load`] says which.
     #[inline]
     pub fn load(&self) -> Option<CellValue> {
+        self.look(|version, bits, tags| {
+            let row =
+                version(VERSION_REVISION) & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
+            let class = StorageClass::from_tag((tags >> self.shift) as u8 & 0xF);
+            class.filter(|_| row).map(|class| CellValue { class, bits })
+        })
+    }
+
+    /// The bits of the newest published value, where it is an INTEGER or a REAL, as asked; else as
+    /// [`PinnedCell::load`], which this is a shorter way of.
+    #[inline]
+    pub fn load_bits(&self, class: StorageClass) -> Option<u64> {
+        debug_assert!(matches!(class, StorageClass::Integer | StorageClass::Real));
+        // A deleted row has NULLs alone.
+        let wanted = self.unit * class as u64;
+        self.look(|_, bits, tags| (tags & (self.unit * 0xF) == wanted).then_some(bits))
+    }
+
+    /// What `take` makes of the newest version: of its words, the cell's word and the word with its tag.
+    #[inline(always)]
+    fn look<T>(
+        &self,
+        take: impl FnOnce(&dyn Fn(usize) -> u64, u64, u64) -> Option<T>,
+    ) -> Option<T> {
         let entry = self.latch.enter();
         let version = self.latch.version(entry.version());
         // SAFETY: `new` looked that a version has these words.
         let word = |at: usize| unsafe { version.get_unchecked(at) }.load(Ordering::Relaxed);
-        let (bits, tag) = (word(self.cell), word(self.tag) >> self.shift);
-        let (birth, flags) = (word(VERSION_BIRTH), word(VERSION_REVISION));
-        let holds = self.latch.holds(entry);
-        Pillar::MovedFence.fence(Ordering::Acquire);
-        let there = self.index.load(Ordering::Relaxed) != 0 || !Pillar::Moved.stands();
-        let ours = birth == self.birth || !Pillar::CellBirth.stands();
-        let row = flags & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
-        // One jump for all of them.
-        if !(holds & there & ours & row) {
+        let (bits, tags) = (word(self.cell), word(self.tag));
+        let birth = word(VERSION_BIRTH);
+        let taken = take(&word, bits, tags)?;
+        if birth != self.birth && Pillar::CellBirth.stands() || !self.latch.holds(entry) {
             return None;
         }
-        Some(CellValue { class: StorageClass::from_tag(tag as u8 & 0xF)?, bits })
+        Pillar::MovedFence.fence(Ordering::Acquire);
+        let there = self.index.load(Ordering::Relaxed) != 0 || !Pillar::Moved.stands();
+        there.then_some(taken)
     }
 }
 

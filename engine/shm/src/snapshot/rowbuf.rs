@@ -1,24 +1,43 @@
 //! One row in private memory: what a read copies into.
 
-use crate::image::ImageRef;
+use crate::image::{ImageRef, head_words, tag_words};
+use crate::value::StorageClass;
 
 /// Words that a [`RowBuf`] holds without the heap: rows of up to 320 bytes of image.
 pub const INLINE_WORDS: usize = 40;
 
-/// What an image is made of.
+/// What an image is made of; in one word, as each read sets it.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(8))]
 pub(crate) struct ImageForm {
-    pub columns: u32,
+    columns: u32,
     /// Bytes of the variable part.
-    pub var_bytes: u32,
-    /// Words of all of it.
-    words: u32,
+    var_bytes: u32,
 }
 
 impl ImageForm {
-    /// Of an image without a variable part.
-    pub fn of_head(columns: usize, words: usize) -> Self {
-        Self { columns: columns as u32, var_bytes: 0, words: words as u32 }
+    /// Of an image with so many columns, and so many bytes of a variable part.
+    #[inline]
+    pub fn new(columns: usize, var_bytes: usize) -> Self {
+        Self { columns: columns as u32, var_bytes: var_bytes as u32 }
+    }
+
+    /// Number of columns.
+    #[inline]
+    pub fn columns(self) -> usize {
+        self.columns as usize
+    }
+
+    /// Bytes of the variable part.
+    #[inline]
+    pub fn var_bytes(self) -> usize {
+        self.var_bytes as usize
+    }
+
+    /// Words of the whole image.
+    #[inline]
+    fn words(self) -> usize {
+        head_words(self.columns()) + self.var_bytes().div_ceil(8)
     }
 }
 
@@ -63,20 +82,36 @@ impl RowBuf {
     /// Number of columns.
     #[inline]
     pub fn columns(&self) -> usize {
-        self.form.columns as usize
+        self.form.columns()
     }
 
     /// The row's image.
     #[inline]
     pub fn image(&self) -> ImageRef<'_> {
-        let (columns, var_bytes) = (self.form.columns as usize, self.form.var_bytes as usize);
-        let count = self.form.words as usize;
-        // Whoever sets columns and bytes makes room for their words.
+        let count = self.form.words();
+        // Whoever sets the form makes room for its words.
         let words = match self.inline.get(..count) {
             Some(words) => words,
             None => &self.heap[..count],
         };
-        ImageRef::of_enough(columns, var_bytes, words)
+        ImageRef::of_enough(self.form.columns(), self.form.var_bytes(), words)
+    }
+
+    /// The bits of the cell of the column at `index`, where there is such a column and it holds a value of this
+    /// class: the shortest way to a number.
+    #[inline]
+    pub fn bits_of(&self, index: usize, class: StorageClass) -> Option<u64> {
+        if index >= self.columns() || self.form.words() > INLINE_WORDS {
+            return self.bits_of_long(index, class);
+        }
+        let tag = self.inline.get(index / 16)? >> (4 * (index % 16)) & 0xF;
+        let cell = self.inline.get(tag_words(self.columns()) + index)?;
+        (tag == class as u64).then_some(*cell)
+    }
+
+    #[inline(never)]
+    fn bits_of_long(&self, index: usize, class: StorageClass) -> Option<u64> {
+        self.image().bits_of(index, class)
     }
 
     /// Words of an image that it has room for without another allocation.
@@ -89,9 +124,8 @@ impl RowBuf {
     pub fn set(&mut self, birth: u64, revision: u64, image: ImageRef<'_>) {
         self.birth = birth;
         self.revision = revision;
-        self.form.columns = image.columns() as u32;
-        self.form.var_bytes = image.var_bytes() as u32;
-        self.room(image.words().len()).copy_from_slice(image.words());
+        let form = ImageForm::new(image.columns(), image.var_bytes());
+        self.room(form).copy_from_slice(image.words());
     }
 
     /// The place for an image of this form, which is a head alone; with what is behind it, as a copy may be
@@ -102,11 +136,12 @@ impl RowBuf {
         &mut self.inline
     }
 
-    /// The place for an image of `count` words; what they hold is unspecified. The heap's part never
-    /// gets shorter, so that rows of many lengths do not make it shrink and grow.
+    /// The place for an image of this form; what its words hold is unspecified. The heap's part never gets
+    /// shorter, so that rows of many lengths do not make it shrink and grow.
     #[inline]
-    pub(crate) fn room(&mut self, count: usize) -> &mut [u64] {
-        self.form.words = count as u32;
+    pub(crate) fn room(&mut self, form: ImageForm) -> &mut [u64] {
+        self.form = form;
+        let count = form.words();
         if count <= INLINE_WORDS {
             return &mut self.inline[..count];
         }

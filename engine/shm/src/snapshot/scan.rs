@@ -153,7 +153,7 @@ impl ScanBuf {
             let image = row.image().words();
             let reuse = before.present && room == image.len();
             (seen.birth, seen.revision, seen.var_bytes) =
-                (row.birth, row.revision, row.form.var_bytes);
+                (row.birth, row.revision, row.form.var_bytes() as u32);
             if reuse {
                 self.words[seen.start..seen.start + room].copy_from_slice(image);
             } else {

@@ -10,7 +10,7 @@ use super::layout::{
     BlockRef, FLAG_DELETED, REVISION_MASK, SlotShape, VERSION_BIRTH, VERSION_BLOCK, VERSION_META,
     VERSION_REVISION,
 };
-use super::rowbuf::RowBuf;
+use super::rowbuf::{ImageForm, RowBuf};
 use crate::latch::{Entry, Latch, latch_words};
 use crate::sync::{AtomicU64, Ordering};
 use crate::words::copy_words;
@@ -227,9 +227,7 @@ fn copy_head(shape: &SlotShape, version: &[AtomicU64], out: &mut RowBuf) -> (u64
     let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
     out.birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
     out.revision = made & REVISION_MASK;
-    out.form.columns = shape.columns as u32;
-    out.form.var_bytes = 0;
-    copy_words(head, out.room(head.len()));
+    copy_words(head, out.room(ImageForm::new(shape.columns, 0)));
     (made, block)
 }
 
@@ -252,8 +250,8 @@ fn copy_version<S: Space + ?Sized>(
         let Some(shared) = space.words(block.offset(), block.words()) else {
             return Copied::Corrupt(ReadError::Corrupt { what: "block", offset: block.offset() });
         };
-        out.form.var_bytes = block.bytes() as u32;
-        let (to_head, to_var) = out.room(shape.head + shared.len()).split_at_mut(shape.head);
+        let form = ImageForm::new(shape.columns, block.bytes());
+        let (to_head, to_var) = out.room(form).split_at_mut(shape.head);
         // Again, as the longer image may have another place.
         copy_words(&which.words(&latch, entry)[VERSION_META..], to_head);
         copy_words(shared, to_var);

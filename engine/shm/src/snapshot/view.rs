@@ -87,7 +87,7 @@ impl TableView {
         let int_key = IntKey::of(&parts, shape.columns);
         Ok(Self {
             int_key: int_key.is_some(),
-            straight: Straight::of(&region, place, &shape, int_key),
+            straight: Straight::of(&region, place, &shape, int_key, segment.seed()),
             seed: segment.seed(),
             identity: (def.id, def.shape),
             region,
