@@ -137,7 +137,7 @@ pub enum RecordError {
 /// One record in private words.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordRef<'a> {
-    header: RecordHeader,
+    header: &'a RecordHeader,
     words: &'a [u64],
 }
 
@@ -150,7 +150,7 @@ impl<'a> RecordRef<'a> {
         let found = words.len() * 8;
         let short = |expected| RecordError::Short { found, expected };
         let head = words.get(..HEADER_WORDS).ok_or(short(size_of::<RecordHeader>()))?;
-        let header = RecordHeader::read_from_bytes(head.as_bytes()).map_err(|_| short(0))?;
+        let header = RecordHeader::ref_from_bytes(head.as_bytes()).map_err(|_| short(0))?;
         let length = header.length as usize;
         if !length.is_multiple_of(8) || length < size_of::<RecordHeader>() || length > found {
             return Err(short(length));
@@ -173,8 +173,8 @@ impl<'a> RecordRef<'a> {
     }
 
     /// Its header.
-    pub fn header(&self) -> &RecordHeader {
-        &self.header
+    pub fn header(&self) -> &'a RecordHeader {
+        self.header
     }
 
     /// Its words, header first.

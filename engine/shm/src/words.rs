@@ -4,6 +4,8 @@
 //! bytes. What was read may be torn between words; the caller's latch, cursor or sequence says
 //! whether it was.
 
+use core::mem::MaybeUninit;
+
 use crate::points::{self, Point};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -36,12 +38,13 @@ pub fn store_words(dst: &[AtomicU64], src: &[u64]) {
 pub fn copy_bytes(src: &[AtomicU64], count: usize, out: &mut Vec<u8>) {
     let count = count.min(src.len() * 8);
     let (whole, rest) = (count / 8, count % 8);
-    let start = out.len();
-    out.resize(start + whole * 8, 0);
-    let (to, _) = out[start..].as_chunks_mut::<8>();
+    out.reserve(count);
+    let (to, _) = out.spare_capacity_mut()[..whole * 8].as_chunks_mut::<8>();
     for (to, from) in to.iter_mut().zip(src) {
-        *to = from.load(Ordering::Relaxed).to_ne_bytes();
+        *to = from.load(Ordering::Relaxed).to_ne_bytes().map(MaybeUninit::new);
     }
+    // SAFETY: the room is there, and so many bytes of it were written: `src` has no fewer words.
+    unsafe { out.set_len(out.len() + whole * 8) };
     if rest > 0 {
         let last = src[whole].load(Ordering::Relaxed).to_ne_bytes();
         out.extend_from_slice(&last[..rest]);

@@ -15,7 +15,7 @@ use shmirror_shm::key::{Key, KeyError};
 use shmirror_shm::limits;
 use shmirror_shm::record::HEADER_WORDS;
 use shmirror_shm::request::RejectCode;
-use shmirror_shm::value::ValueRef;
+use shmirror_shm::value::{StorageClass, ValueRef};
 
 use super::db::{Db, SqlError};
 use super::delta::{Changes, Making};
@@ -292,6 +292,10 @@ pub(super) fn push_key_image(
 ) -> Result<usize, Reject> {
     let lies = |e| Reject::internal("reading a key", e);
     if let [part] = &table.parts[..] {
+        if let Some(integer) = image.integer(part.index) {
+            out.extend([StorageClass::Integer as u64, integer as u64]);
+            return Ok(0);
+        }
         let value = image.get(part.index).map_err(lies)?;
         return Ok(Image::append(std::iter::once(value), out));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shmirror_shm::catalogue::Catalogue;
-use shmirror_shm::image::{Image, ImageRef, head_words, tag_words};
+use shmirror_shm::image::{Image, ImageRef, tag_words};
 use shmirror_shm::key::Key;
 use shmirror_shm::record::Operation;
 use shmirror_shm::request::ResultSet;
@@ -38,10 +38,13 @@ fn push_between(old: &ImageRef<'_>, new: &ImageRef<'_>, out: &mut Vec<u64>) {
     let is_plain = old_tags == new_tags && old.var_bytes() == 0 && new.var_bytes() == 0;
     if is_plain && old.columns() == columns {
         // Of a double all bits: 0.0 is not -0.0.
-        out.extend(old_cells.chunks(64).zip(new_cells.chunks(64)).map(|(old, new)| {
-            let differ = old.iter().zip(new).enumerate();
-            differ.fold(0, |bits, (i, (was, is))| bits | u64::from(was != is) << i)
-        }));
+        for (old, new) in old_cells.chunks(64).zip(new_cells.chunks(64)) {
+            let mut bits = 0;
+            for (was, is) in old.iter().zip(new).rev() {
+                bits = bits << 1 | u64::from(was != is);
+            }
+            out.push(bits);
+        }
         return;
     }
     let start = out.len();
@@ -102,8 +105,11 @@ pub struct RowDelta<'a> {
 #[derive(Clone, Debug)]
 struct Row {
     key: Key,
-    /// Where its words begin: which columns changed, key image, row image.
+    /// Where its words begin: which columns changed, key image, row image; and where they end.
     at: u32,
+    key_at: u32,
+    row_at: u32,
+    end: u32,
     table: u32,
     shape: u32,
     key_var: u32,
@@ -145,20 +151,19 @@ impl Changes {
     /// The image of the row at `index` after its change, which shares the memory of all.
     pub fn image(&self, index: usize) -> Option<Image> {
         let row = self.rows.get(index).filter(|row| row.operation != Operation::Delete)?;
-        let at = row.image_at();
+        let at = row.row_at as usize;
         Image::within(&self.words, at, row.columns.into(), row.row_var as usize).ok()
     }
 
     fn view<'a>(&'a self, row: &'a Row) -> RowDelta<'a> {
-        let (key_at, row_at) = (row.key_at(), row.image_at());
-        let row_words = head_words(row.columns.into()) + (row.row_var as usize).div_ceil(8);
-        let is_there = row.operation != Operation::Delete;
-        let end = row_at + if is_there { row_words } else { 0 };
-        let words = &self.words[..end];
+        let body = &self.words[row.at as usize..row.end as usize];
+        let (changed, images) = body.split_at((row.key_at - row.at) as usize);
+        let (key_words, row_words) = images.split_at((row.row_at - row.key_at) as usize);
         let image = |columns: u16, var: u32, words| {
             // They were made here, of as many words as they need.
             ImageRef::new(columns.into(), var as usize, words).unwrap_or_default()
         };
+        let is_there = row.operation != Operation::Delete;
         RowDelta {
             namespace: row.namespace,
             table: row.table,
@@ -166,10 +171,10 @@ impl Changes {
             columns: row.columns,
             operation: row.operation,
             key: &row.key,
-            key_image: image(row.key_columns, row.key_var, &words[key_at..row_at]),
-            image: is_there.then(|| image(row.columns, row.row_var, &words[row_at..])),
-            changed: Changed(&words[row.at as usize..key_at]),
-            body: &words[row.at as usize..],
+            key_image: image(row.key_columns, row.key_var, key_words),
+            image: is_there.then(|| image(row.columns, row.row_var, row_words)),
+            changed: Changed(changed),
+            body,
         }
     }
 }
@@ -177,17 +182,6 @@ impl Changes {
 impl PartialEq for Changes {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
-    }
-}
-
-impl Row {
-    fn key_at(&self) -> usize {
-        self.at as usize + usize::from(self.columns).div_ceil(64)
-    }
-
-    fn image_at(&self) -> usize {
-        let (columns, var) = (usize::from(self.key_columns), self.key_var as usize);
-        self.key_at() + head_words(columns) + var.div_ceil(8)
     }
 }
 
@@ -235,6 +229,7 @@ impl Making {
                 Operation::Delete
             }
         };
+        let key_at = self.words.len();
         let key_var = match key_image(source, &mut self.words) {
             Ok(key_var) => key_var as u32,
             Err(error) => {
@@ -242,13 +237,18 @@ impl Making {
                 return Err(error);
             }
         };
+        let row_at = self.words.len();
         let row_var = new.map_or(0, |new| {
             self.words.extend_from_slice(new.words());
             new.var_bytes() as u32
         });
         self.rows.push(Row {
             key,
-            at: at as u32, // limits::TRANSACTION_BYTES are far fewer words
+            // limits::TRANSACTION_BYTES are far fewer words.
+            at: at as u32,
+            key_at: key_at as u32,
+            row_at: row_at as u32,
+            end: self.words.len() as u32,
             table: table.def.id,
             shape: table.def.shape,
             key_var,

@@ -12,7 +12,7 @@
 use shmirror_shm::catalogue::{
     Affinity, Catalogue, Collation, ColumnDef, Generated, KeyKind, ObjectKind, TableDef,
 };
-use shmirror_shm::image::{Image, ImageError, ImageRef, tag_words};
+use shmirror_shm::image::{Image, ImageRef, tag_words};
 use shmirror_shm::key::Key;
 use shmirror_shm::limits;
 use shmirror_shm::packed::{Packed, PackedKind};
@@ -104,8 +104,12 @@ impl Rule {
 pub(super) struct Direct {
     /// Of each column given.
     rules: Vec<Rule>,
+    /// Where all of them take integers: the tags of a row that has nothing else.
+    integers: Option<Vec<u64>>,
     /// Of each column of the key.
     key_rules: Vec<Rule>,
+    /// 0, 1, …: one for each of them.
+    in_order: Vec<usize>,
     /// For each column of the image: where among those given its new value stands in a row that is there
     /// already. A key stays as it is.
     changed: Vec<Option<usize>>,
@@ -143,13 +147,15 @@ impl Direct {
             return Ok(None);
         }
         let rule = |i: usize| def.columns.get(i).map(|column| Rule::of(def, i, column));
-        let rules = columns.iter().map(|&i| rule(i)).collect::<Option<_>>();
-        let key_rules = table.parts.iter().map(|part| rule(part.index)).collect::<Option<_>>();
+        let rules: Option<Vec<Rule>> = columns.iter().map(|&i| rule(i)).collect();
+        let key_rules: Option<Vec<Rule>> = table.parts.iter().map(|p| rule(p.index)).collect();
         let (Some(rules), Some(key_rules)) = (rules, key_rules) else { return Ok(None) };
         let given = |i: usize| columns.iter().position(|&c| c == i);
         let all = 0..def.columns.len();
         Ok(Some(Self {
+            integers: integers(&rules),
             rules,
+            in_order: (0..key_rules.len()).collect(),
             key_rules,
             changed: all.clone().map(|i| given(i).filter(|_| !is_key(i))).collect(),
             as_given: columns.iter().copied().eq(all.clone()),
@@ -166,6 +172,9 @@ impl Direct {
             return false;
         }
         let (tags, cells) = row.head().split_at(tag_words(row.columns()));
+        if row.var_bytes() == 0 && self.integers.as_deref() == Some(tags) {
+            return true;
+        }
         let mut var_bytes = 0;
         let words = tags.iter().zip(self.rules.chunks(16).zip(cells.chunks(16)));
         for (i, (&tags, (rules, cells))) in words.enumerate() {
@@ -200,6 +209,18 @@ impl Direct {
         let rest = row.var_words().as_bytes().get(var_bytes..).unwrap_or(&[1]);
         var_bytes == row.var_bytes() && rest.iter().all(|byte| *byte == 0)
     }
+}
+
+/// The tags of a row of integers alone, where each column takes one.
+fn integers(rules: &[Rule]) -> Option<Vec<u64>> {
+    let mut tags = vec![0; tag_words(rules.len())];
+    for (i, rule) in rules.iter().enumerate() {
+        tags[i / 16] |= (StorageClass::Integer as u64) << (4 * (i % 16));
+        if !rule.takes_integer {
+            return None;
+        }
+    }
+    Some(tags)
 }
 
 fn is_plain(db: &Db, catalogue: &Catalogue, def: &TableDef) -> Result<bool, SqlError> {
@@ -269,7 +290,7 @@ pub(super) fn run(
             if key.columns() != direct.key_rules.len() {
                 return Err(Doubt);
             }
-            target.put(values, |part| key.get(part))?;
+            target.put(values, (key, &direct.in_order))?;
         } else {
             let key_at = plan.key_at.as_ref().ok_or(Doubt)?;
             if head.if_revision.is_some() && head.rows != 1 {
@@ -277,7 +298,7 @@ pub(super) fn run(
             }
             for _ in 0..head.rows {
                 let row = sure(reader.row())?;
-                target.put(row, |part| row.get(key_at[part]))?;
+                target.put(row, (row, key_at))?;
             }
         }
         (rows, bytes) = (rows + target.rows, bytes + target.bytes);
@@ -290,6 +311,20 @@ pub(super) fn run(
 
 fn sure<T, E>(result: Result<T, E>) -> Result<T, Doubt> {
     result.map_err(|_| Doubt)
+}
+
+/// Calls `f` with the values that stand at these places.
+fn with_key<T>(
+    from: &ImageRef<'_>,
+    key_at: &[usize],
+    f: impl FnOnce(&[ValueRef<'_>]) -> Result<T, Doubt>,
+) -> Result<T, Doubt> {
+    let mut values = [ValueRef::Null; limits::KEY_COLUMNS];
+    let values = values.get_mut(..key_at.len()).ok_or(Doubt)?;
+    for (value, &at) in values.iter_mut().zip(key_at) {
+        *value = sure(from.get(at))?;
+    }
+    f(values)
 }
 
 /// A table that is changed.
@@ -333,28 +368,22 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Gives `values`, of the columns that are given, to the row with this key, of which `part` tells the
-    /// parts.
-    fn put<'v>(
+    /// Gives `values`, of the columns that are given, to the row whose key's values stand at these places
+    /// in an image.
+    fn put(
         &mut self,
-        values: ImageRef<'v>,
-        part: impl Fn(usize) -> Result<ValueRef<'v>, ImageError>,
+        values: ImageRef<'_>,
+        (from, key_at): (ImageRef<'_>, &[usize]),
     ) -> Result<(), Doubt> {
         let (plan, direct, table) = (self.plan, self.direct, &*self.plan.table);
         if !direct.takes(&values) {
             return Err(Doubt);
         }
-        let mut parts = [ValueRef::Null; limits::KEY_COLUMNS];
-        let parts = parts.get_mut(..direct.key_rules.len()).ok_or(Doubt)?;
-        for (i, (to, rule)) in parts.iter_mut().zip(&direct.key_rules).enumerate() {
-            *to = sure(part(i))?;
-            if !rule.takes(*to) {
-                return Err(Doubt);
+        let key = match (key_at, &direct.key_rules[..]) {
+            ([at], [rule]) if from.integer(*at).is_some() && rule.takes_integer => {
+                Key::Int(from.integer(*at).unwrap_or_default())
             }
-        }
-        let key = match *parts {
-            [ValueRef::Integer(i)] => Key::Int(i),
-            _ => sure(Key::new(&table.parts, parts))?,
+            _ => self.key(&from, key_at)?,
         };
         let id = table.def.id;
         if let Some(wanted) = self.if_revision {
@@ -367,7 +396,7 @@ impl<'a> Target<'a> {
         let place = self.overlay.find(hash, id, &key);
         let asked = match place {
             Some(_) => None,
-            None => self.ask(parts)?,
+            None => self.ask(&from, key_at)?,
         };
         let asked = asked.as_ref().map(Image::as_ref);
         let old = place.map(|place| self.overlay.image(place)).or(asked);
@@ -379,7 +408,10 @@ impl<'a> Target<'a> {
         }
         // A key stays as it is, be it 1.0 where 1 is given.
         let has_key = |old: &ImageRef<'_>| {
-            table.parts.iter().zip(&*parts).all(|(part, value)| old.get(part.index) == Ok(*value))
+            table.parts.iter().zip(key_at).all(|(part, at)| match old.integer(part.index) {
+                Some(integer) => from.integer(*at) == Some(integer),
+                None => old.get(part.index) == from.get(*at),
+            })
         };
         let new = if direct.as_given && old.as_ref().is_none_or(has_key) {
             values
@@ -416,10 +448,21 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
+    /// The key whose values stand at these places, where its columns take them as they are.
+    fn key(&self, from: &ImageRef<'_>, key_at: &[usize]) -> Result<Key, Doubt> {
+        with_key(from, key_at, |values| {
+            let mut rules = self.direct.key_rules.iter();
+            if !values.iter().all(|value| rules.next().is_some_and(|rule| rule.takes(*value))) {
+                return Err(Doubt);
+            }
+            sure(Key::new(&self.plan.table.parts, values))
+        })
+    }
+
     /// The row with this key, as SQLite has it.
-    fn ask(&self, key: &[ValueRef<'_>]) -> Result<Option<Image>, Doubt> {
+    fn ask(&self, from: &ImageRef<'_>, key_at: &[usize]) -> Result<Option<Image>, Doubt> {
         let mut query = sure(self.db.kept(self.statements.select))?;
-        sure(query.bind(key))?;
+        with_key(from, key_at, |values| sure(query.bind(values)))?;
         if !sure(query.step())? {
             return Ok(None);
         }

@@ -77,6 +77,11 @@ impl Places {
         }
     }
 
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// A row is added at the end.
     #[inline]
     pub fn push(&mut self, hash: RowHash) {

@@ -13,10 +13,12 @@ use crate::denials::denial;
 impl Pipeline {
     /// Tells each producer of an announced group what became of its request.
     pub(super) fn acknowledge(&mut self, announced: Announced) {
-        for verdict in announced.into_group().verdicts {
+        let mut group = announced.into_group();
+        for verdict in group.verdicts.drain(..) {
             self.answer(verdict);
             points::pass(Point::Acknowledge);
         }
+        self.spare = group.into_spare();
         self.lanes.drop_done();
     }
 

@@ -62,7 +62,8 @@ impl Pipeline {
     /// Applies what of the batch fits into one group; the rest is carried to the next.
     pub(super) fn apply(&mut self, batch: Batch) -> Applied {
         self.last_at_us = clock::now_after(self.last_at_us);
-        let mut group = Group::new(self.newest_revision, self.next_birth, self.last_at_us);
+        let spare = std::mem::take(&mut self.spare);
+        let mut group = Group::new(self.newest_revision, self.next_birth, self.last_at_us, spare);
         if let Err(error) = self.working.begin_group() {
             group.poison = Some(Refusal::internal(&error));
         }
@@ -167,7 +168,7 @@ impl Pipeline {
         for (index, delta) in applied.changes.iter().enumerate() {
             // What is new has no number yet: there is nothing to look up.
             let is_new = delta.operation == Operation::Insert;
-            let find = || self.segments.find(delta.table, delta.key);
+            let find = || self.segments.part(delta.namespace)?.segment.find(delta.table, delta.key);
             let found = if is_new { None } else { find() };
             last = Some(group.records.len());
             let birth = found.map(|located| located.birth);

@@ -38,6 +38,20 @@ pub(crate) struct Accepted {
     pub sets: Vec<ResultSet>,
 }
 
+/// Most words of records that stay allocated between two groups.
+const KEPT: usize = 2 << 20;
+
+/// Memory of a group that is done.
+#[derive(Default)]
+pub(super) struct Spare {
+    records: Vec<u64>,
+    verdicts: Vec<Verdict>,
+    published: Vec<bool>,
+    places: Places,
+    /// How many rows it had.
+    rows: usize,
+}
+
 /// A group: transactions with consecutive revisions that become durable at once.
 pub(super) struct Group {
     /// Newest revision before it.
@@ -69,21 +83,22 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub fn new(base: u64, next_birth: u64, at_us: i64) -> Self {
+    pub fn new(base: u64, next_birth: u64, at_us: i64, spare: Spare) -> Self {
+        let Spare { records, verdicts, published, places, rows } = spare;
         Self {
             base,
             newest: base,
             next_birth,
             at_us,
-            records: Vec::new(),
-            verdicts: Vec::new(),
+            records,
+            verdicts,
             first_change: None,
             schema: None,
             sequences: None,
             poison: None,
-            rows: Vec::new(),
-            published: Vec::new(),
-            places: Places::default(),
+            rows: Vec::with_capacity(rows),
+            published,
+            places,
             touched: Vec::new(),
         }
     }
@@ -98,6 +113,19 @@ impl Group {
     fn find(&self, hash: RowHash, table: u32, key: &Key) -> Option<usize> {
         let is_it = |at: usize| self.rows[at].table == table && self.rows[at].key == *key;
         self.places.find(hash, is_it)
+    }
+
+    /// What the next group can use of it, which is done.
+    pub fn into_spare(mut self) -> Spare {
+        let rows = self.places.len().min(KEPT / 64);
+        self.records.clear();
+        self.records.shrink_to(KEPT);
+        self.verdicts.clear();
+        self.published.clear();
+        self.published.shrink_to(KEPT);
+        self.places.clear();
+        let Self { records, verdicts, published, places, .. } = self;
+        Spare { records, verdicts, published, places, rows }
     }
 
     /// So many changes come next.
@@ -181,9 +209,9 @@ impl Group {
     /// What the segment is to get: the last state of each row, tables in `without` left out.
     pub fn take_rows(&mut self, without: &[u32]) -> Vec<RowChange> {
         let mut rows = std::mem::take(&mut self.rows);
-        let mut published = std::mem::take(&mut self.published).into_iter();
+        let mut published = self.published.iter();
         rows.retain(|row| {
-            let published = published.next().unwrap_or_default();
+            let published = published.next().is_some_and(|published| *published);
             (row.image.is_some() || published) && !without.contains(&row.table)
         });
         rows

@@ -49,7 +49,7 @@ use self::background::Background;
 use self::batch::Taken;
 use self::bells::Bells;
 use self::checking::Checking;
-use self::group::Group;
+use self::group::{Group, Spare};
 use self::lanes::{Lanes, MAIL_TOKEN};
 use self::mail::PipelineMail;
 use self::rotating::Rotating;
@@ -85,6 +85,8 @@ pub(crate) struct Pipeline {
     lanes: Lanes,
     bells: Bells,
     stash: Stash,
+    /// Of the group before.
+    spare: Spare,
     /// Commits that fail.
     trouble: Trouble,
     /// Groups for which there is no memory.
@@ -142,6 +144,7 @@ impl Pipeline {
             segments,
             bells: Bells::default(),
             stash: Stash::default(),
+            spare: Spare::default(),
             trouble: Trouble::default(),
             shortage: Trouble::default(),
             background: Background::default(),
