@@ -297,6 +297,20 @@ impl<'a> ImageRef<'a> {
         (tag == class as u64).then_some(*cell)
     }
 
+    /// The bytes of a TEXT or BLOB column, without a look at whether TEXT is UTF-8.
+    ///
+    /// # Errors
+    /// As [`ImageRef::get`]; [`ImageError::Tag`] where the column holds a number or NULL.
+    #[inline]
+    pub fn bytes(&self, index: usize) -> Result<&'a [u8], ImageError> {
+        match self.class(index)? {
+            StorageClass::Text | StorageClass::Blob => {
+                self.var(index, self.words[tag_words(self.columns) + index])
+            }
+            other => Err(ImageError::Tag { index, tag: other as u8 }),
+        }
+    }
+
     fn var(&self, index: usize, cell: u64) -> Result<&'a [u8], ImageError> {
         let (offset, length) = ((cell & 0xFFFF_FFFF) as usize, (cell >> 32) as usize);
         let words = &self.words[head_words(self.columns)..];

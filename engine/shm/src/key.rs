@@ -19,7 +19,7 @@ use crate::catalogue::{Affinity, Collation, ColumnDef};
 use crate::image::{ImageError, ImageRef};
 use crate::limits;
 use crate::number_text::NumberText;
-use crate::value::ValueRef;
+use crate::value::{StorageClass, ValueRef};
 
 pub use crate::number_text::numeric_text;
 
@@ -156,8 +156,7 @@ impl Key {
             Self::Bytes(bytes) => {
                 let mut same = Same { left: bytes, differs: false };
                 int.is_none()
-                    && push_image(&mut same, parts, image).is_ok()
-                    && !same.differs
+                    && parts.iter().all(|part| push_raw(&mut same, part, image) && !same.differs)
                     && same.left.is_empty()
             }
         }
@@ -223,10 +222,15 @@ fn mix(a: u64, b: u64) -> u64 {
 
 fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
     let mut h = seed ^ mix(bytes.len() as u64 ^ 0xA076_1D64_78BD_642F, 0xE703_7ED1_A0B4_28DB);
-    for chunk in bytes.chunks(8) {
-        let mut word = [0u8; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        h = mix(h ^ u64::from_le_bytes(word), 0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32));
+    let by = 0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        h = mix(h ^ u64::from_le_bytes(*word), by);
+    }
+    if !rest.is_empty() {
+        // The last few bytes as a word, without a call for so few.
+        let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        h = mix(h ^ word, by);
     }
     mix(h, 0x8EBC_6AF0_9C88_C6E3)
 }
@@ -234,8 +238,9 @@ fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
 /// The integer that the key of a row image is, where it is a [`Key::Int`].
 #[inline]
 pub fn int_of_image(parts: &[KeyPart], image: &ImageRef<'_>) -> Option<i64> {
-    match parts {
-        [part] => integral(image.get(part.index).ok()?),
+    let [part] = parts else { return None };
+    match image.class(part.index) {
+        Ok(StorageClass::Integer | StorageClass::Real) => integral(image.get(part.index).ok()?),
         _ => None,
     }
 }
@@ -324,6 +329,23 @@ fn push_image<S: Sink>(
     Ok(())
 }
 
+/// The same of one column, for comparing: whether there is a value. TEXT that is no UTF-8 is no error, as it is
+/// no key's either.
+fn push_raw<S: Sink>(out: &mut S, part: &KeyPart, image: &ImageRef<'_>) -> bool {
+    match image.class(part.index) {
+        Ok(StorageClass::Text) => match image.bytes(part.index) {
+            Ok(bytes) => push_text(out, part.collation, bytes),
+            Err(_) => return false,
+        },
+        Ok(_) => match image.get(part.index) {
+            Ok(value) => return push(out, part, value).is_ok(),
+            Err(_) => return false,
+        },
+        Err(_) => return false,
+    }
+    true
+}
+
 fn push_affine<S: Sink>(out: &mut S, part: &KeyPart, value: ValueRef<'_>) -> Result<(), KeyError> {
     match (part.affinity, value) {
         (Affinity::Text, ValueRef::Integer(i)) => {
@@ -344,20 +366,25 @@ fn push<S: Sink>(out: &mut S, part: &KeyPart, value: ValueRef<'_>) -> Result<(),
         ValueRef::Null => return Err(KeyError::Null { column: part.name.clone() }),
         ValueRef::Integer(i) => push_number(out, i as f64, int_distance(i)),
         ValueRef::Real(r) => push_number(out, r, 0),
-        ValueRef::Text(t) => {
-            out.push(0x20);
-            match part.collation {
-                Collation::Binary => push_bytes(out, t.as_bytes()),
-                Collation::NoCase => push_folded(out, t.as_bytes()),
-                Collation::RTrim => push_bytes(out, t.trim_end_matches(' ').as_bytes()),
-            }
-        }
+        ValueRef::Text(t) => push_text(out, part.collation, t.as_bytes()),
         ValueRef::Blob(b) => {
             out.push(0x30);
             push_bytes(out, b);
         }
     }
     Ok(())
+}
+
+fn push_text<S: Sink>(out: &mut S, collation: Collation, text: &[u8]) {
+    out.push(0x20);
+    match collation {
+        Collation::Binary => push_bytes(out, text),
+        Collation::NoCase => push_folded(out, text),
+        Collation::RTrim => {
+            let spaces = text.iter().rev().take_while(|b| **b == b' ').count();
+            push_bytes(out, &text[..text.len() - spaces]);
+        }
+    }
 }
 
 /// How far `i` lies from the double nearest to it: at most 512 (half a unit at 2^63).
@@ -374,11 +401,15 @@ fn push_number<S: Sink>(out: &mut S, nearest: f64, distance: i16) {
 }
 
 fn push_bytes<S: Sink>(out: &mut S, bytes: &[u8]) {
-    for piece in bytes.split_inclusive(|b| *b == 0) {
-        out.extend(piece);
-        if piece.last() == Some(&0) {
-            out.push(0xFF);
+    if bytes.contains(&0) {
+        for piece in bytes.split_inclusive(|b| *b == 0) {
+            out.extend(piece);
+            if piece.last() == Some(&0) {
+                out.push(0xFF);
+            }
         }
+    } else {
+        out.extend(bytes);
     }
     out.extend(&[0, 0]);
 }

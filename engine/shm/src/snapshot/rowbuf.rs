@@ -136,6 +136,13 @@ impl RowBuf {
         &mut self.inline
     }
 
+    /// Whether an image of this form has another place than the one that is there, which a longer one of the heap
+    /// has not.
+    #[inline]
+    pub(crate) fn moves(&self, form: ImageForm) -> bool {
+        (self.form.words() <= INLINE_WORDS) != (form.words() <= INLINE_WORDS)
+    }
+
     /// The place for an image of this form; what its words hold is unspecified. The heap's part never gets
     /// shorter, so that rows of many lengths do not make it shrink and grow.
     #[inline]

@@ -251,9 +251,12 @@ fn copy_version<S: Space + ?Sized>(
             return Copied::Corrupt(ReadError::Corrupt { what: "block", offset: block.offset() });
         };
         let form = ImageForm::new(shape.columns, block.bytes());
+        let moves = out.moves(form);
         let (to_head, to_var) = out.room(form).split_at_mut(shape.head);
-        // Again, as the longer image may have another place.
-        copy_words(&which.words(&latch, entry)[VERSION_META..], to_head);
+        if moves {
+            // Again, as the longer image has another place.
+            copy_words(&which.words(&latch, entry)[VERSION_META..], to_head);
+        }
         copy_words(shared, to_var);
         if !which.holds(&latch, entry) {
             return Copied::Torn;
