@@ -15,7 +15,7 @@ use shmirror::{Event, Producer, Subscriber};
 use shmirror_shm::request::{Action, Change, OnConflict};
 use shmirror_shm::value::Value;
 
-use super::write::COLUMNS;
+use super::writers::COLUMNS;
 use crate::context::Context;
 use crate::instance::{Instance, options};
 use crate::measure::{Measured, Numbers, Round, Runner, race};

@@ -9,6 +9,7 @@ mod notify;
 mod read;
 mod scan;
 mod write;
+mod writers;
 
 use anyhow::Result;
 
