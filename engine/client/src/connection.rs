@@ -173,7 +173,7 @@ impl AsFd for Connection {
 
 /// That this process is the one that attached.
 pub(crate) fn same_process(attached: u32) -> Result<(), Error> {
-    let child = std::process::id();
+    let child = shmirror_shm::process_id();
     if child == attached { Ok(()) } else { Err(Error::Forked { attached, child }) }
 }
 

@@ -15,6 +15,9 @@ use crate::options::Options;
 
 /// Longest sleep between two looks at whether the daemon is still there.
 const LOOK: Duration = Duration::from_millis(150);
+/// How often at most one who looks without pause asks whether the daemon is still there: that is a system
+/// call, and most of what a look in vain would take.
+const ASK: Duration = Duration::from_millis(1);
 /// How often a user of `epoll` is woken to reattach while there is no daemon.
 const RETRY: Duration = Duration::from_millis(100);
 /// How soon to look again while an event waits for the lanes of other namespaces to be stepped.
@@ -69,6 +72,7 @@ impl SubscriberBuilder {
             bell: Bell::new()?,
             bell_wanted: Cell::new(false),
             hung_for: RefCell::new(None),
+            asked: None,
             pid: std::process::id(),
         })
     }
@@ -108,6 +112,8 @@ pub struct Subscriber {
     bell_wanted: Cell<bool>,
     /// What the bell was hung for.
     hung_for: RefCell<Option<Heard>>,
+    /// When the daemon was last seen to be there by somebody who looks without pause.
+    asked: Option<Instant>,
     pid: u32,
 }
 
@@ -173,7 +179,11 @@ impl Subscriber {
         let mut filled = self.feed.get_mut().fill()?;
         if filled != Filled::Ready {
             if !self.bell_wanted.get() {
-                self.feed.get_mut().check_links();
+                let now = Instant::now();
+                if self.asked.is_none_or(|asked| now.duration_since(asked) >= ASK) {
+                    self.asked = Some(now);
+                    self.feed.get_mut().check_links();
+                }
                 return Ok(None);
             }
             // Silenced before the last look, so that what comes after it rings again.

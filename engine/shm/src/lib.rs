@@ -46,3 +46,5 @@ pub mod words;
 pub use archive::ArchiveError;
 pub use error::ShmError;
 pub use region::Region;
+#[cfg(not(loom))]
+pub use robust::process_id;

@@ -52,6 +52,13 @@ pub(crate) fn identity() -> Identity {
     if cached.forks == FORKS.load(Ordering::Relaxed) { cached } else { ask() }
 }
 
+/// The process id, without a system call from the second time on in a thread: a child of `fork` has its
+/// own.
+#[inline]
+pub fn process_id() -> u32 {
+    identity().pid
+}
+
 #[cold]
 fn ask() -> Identity {
     static REGISTER: Once = Once::new();
@@ -141,6 +148,24 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forked_process_is_another() {
+        let here = process_id();
+        assert_eq!(here, std::process::id());
+        // SAFETY: the child only asks for its id, which allocates nothing, and ends.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            let other = process_id() == rustix::process::getpid().as_raw_nonzero().get() as u32;
+            // SAFETY: ends the child without running what the test harness registered.
+            unsafe { libc::_exit(if other && process_id() != here { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is written to.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+    }
 
     #[test]
     fn the_c_librarys_head_is_found_and_each_thread_has_its_own() {
