@@ -1,7 +1,7 @@
 //! Stage 4, commit: a [`Prepared`] group becomes durable in the store; a [`Committed`] one comes out. Only
 //! this stage can make one. What the working copy has of it becomes definite once everybody was told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shmirror_shm::points::{self, Point};
 use shmirror_store::Group as StoreGroup;
@@ -44,8 +44,12 @@ impl Pipeline {
             let catalogue = group.schema.as_ref().map(|schema| &*schema.catalogue);
             self.segments.publish(std::mem::take(&mut reserved), catalogue, group.newest);
         }
+        // A new schema may bring namespaces whose lanes are not there yet.
+        if group.schema.is_none() {
+            self.segments.write_ahead(&group.records);
+        }
         points::pass(Point::Commit);
-        let begun = Instant::now();
+        let begun = clock::monotonic_ns();
         let durable = self.store.commit(&StoreGroup {
             first_revision: group.base + 1,
             last_revision: group.newest,
@@ -60,12 +64,15 @@ impl Pipeline {
                 let (first, last) = (group.base + 1, group.newest);
                 tracing::error!(%error, first, last, untold, "commit failed");
             }
+            self.segments.take_back();
             self.segments.give_back(reserved);
             return Err(self.refuse(group, Refusal::store(&error)));
         }
-        self.segments.set_committed(clock::monotonic_ns());
+        let now = clock::monotonic_ns();
+        self.segments.set_committed(now);
         points::pass(Point::Committed);
-        self.commit_time = (7 * self.commit_time + begun.elapsed()) / 8;
+        let time = Duration::from_nanos(now.saturating_sub(begun));
+        self.commit_time = (7 * self.commit_time + time) / 8;
         self.newest_revision = group.newest;
         self.next_birth = group.next_birth;
         Ok(Committed { group, reserved })

@@ -148,6 +148,8 @@ pub(crate) struct Segments {
     parts: Vec<Part>,
     /// Table → number of its namespace.
     routes: HashMap<u32, u16>,
+    /// The records of the group that is to be announced next are in the lanes.
+    written: bool,
 }
 
 impl Segments {
@@ -357,12 +359,25 @@ impl Segments {
         }
     }
 
-    /// Tells of `group`, which is published, in the lanes of the namespaces that its records name.
-    /// `touched` are namespaces and tables; table 0 stands for the namespace's schema.
-    pub fn announce(&mut self, group: &[u64], touched: &[(u16, u32)], revision: u64) {
+    /// Puts the records of a group into the lanes before it is committed, if it is a small one: nobody sees
+    /// them before [`Segments::announce`], which has less to do then while readers wait for it.
+    pub fn write_ahead(&mut self, group: &[u64]) {
+        if self.parts.iter().all(|part| part.events.can_take_back(group.len())) {
+            self.write(group);
+            self.written = true;
+        }
+    }
+
+    /// Takes back what [`Segments::write_ahead`] did: the group was not committed.
+    pub fn take_back(&mut self) {
+        if std::mem::take(&mut self.written) {
+            self.parts.iter_mut().for_each(|part| part.events.take_back());
+        }
+    }
+
+    fn write(&mut self, group: &[u64]) {
         // They were made by the apply stage: none of them can be malformed.
         for record in records(group).flatten() {
-            points::pass(Point::Announce);
             if points::is_put_in(Point::DropEvent) {
                 continue;
             }
@@ -370,15 +385,39 @@ impl Segments {
                 part.events.push(record);
             }
         }
-        let tables_of = |namespace: u16| -> Vec<u32> {
-            touched.iter().filter(|(of, _)| *of == namespace).map(|(_, table)| *table).collect()
-        };
-        let parts = self.parts.iter_mut().map(|part| (tables_of(part.id), part));
-        let (silent, mut told): (Vec<_>, Vec<_>) = parts.partition(|(tables, _)| tables.is_empty());
-        silent.into_iter().for_each(|(_, part)| part.events.step(revision));
-        told.iter_mut().for_each(|(tables, part)| part.events.show(tables, revision));
-        told.iter_mut().for_each(|(tables, part)| part.events.wake(tables));
     }
+
+    /// Tells of `group`, which is published, in the lanes of the namespaces that its records name.
+    /// `touched` are namespaces and tables; table 0 stands for the namespace's schema.
+    pub fn announce(&mut self, group: &[u64], touched: &[(u16, u32)], revision: u64) {
+        points::pass(Point::Announce);
+        if !std::mem::take(&mut self.written) {
+            self.write(group);
+        }
+        let mut tables = Vec::with_capacity(touched.len());
+        for part in &mut self.parts {
+            if !touched.iter().any(|(namespace, _)| *namespace == part.id) {
+                part.events.step(revision);
+            }
+        }
+        for part in &mut self.parts {
+            if tables_of(part.id, touched, &mut tables) {
+                part.events.show(&tables, revision);
+            }
+        }
+        for part in &mut self.parts {
+            if tables_of(part.id, touched, &mut tables) {
+                part.events.wake(&tables);
+            }
+        }
+    }
+}
+
+/// Those of `touched` that are in a namespace; whether there are any.
+fn tables_of(namespace: u16, touched: &[(u16, u32)], out: &mut Vec<u32>) -> bool {
+    out.clear();
+    out.extend(touched.iter().filter(|(of, _)| *of == namespace).map(|(_, table)| *table));
+    !out.is_empty()
 }
 
 #[cfg(test)]

@@ -245,28 +245,54 @@ fn the_revision_of_main_is_there_in_all_others_and_a_record_is_ahead_of_nothing(
     assert_eq!((main.revision(), main_lane.newest_revision()), (REVISIONS - 1, REVISIONS - 1));
 }
 
+/// The lane of a namespace, as a reader maps it.
+fn lane_of(segments: &Segments, id: u16) -> EventsReader {
+    let found = segments.part(id).unwrap().descriptors().unwrap();
+    let memory = found.events_fd.try_clone().unwrap();
+    let memory = Region::map_read_only(memory, found.events_bytes).unwrap();
+    EventsReader::open(Arc::new(memory)).unwrap()
+}
+
+/// What it tells next: sequence, namespace, revision.
+fn told(lane: &mut EventsReader) -> Vec<(u64, u16, u64)> {
+    let (mut words, mut found) = (Vec::new(), Vec::new());
+    while lane.next(&mut words).unwrap().is_some() {
+        let header = *RecordRef::parse(&words).unwrap().header();
+        found.push((header.sequence, header.namespace, header.revision));
+    }
+    found
+}
+
+#[test]
+fn a_group_that_was_not_committed_is_never_told_of() {
+    let mut segments = two();
+    let mut lanes = [0, PLANT].map(|id| lane_of(&segments, id));
+    let (refused, _) = group(2, &[0, PLANT]);
+    segments.write_ahead(&refused);
+    assert!(lanes.iter_mut().all(|lane| told(lane).is_empty()));
+    segments.take_back();
+    for (revision, ahead) in [(2, false), (3, true), (4, true)] {
+        let (records, touched) = group(revision, &[PLANT]);
+        if ahead {
+            segments.write_ahead(&records);
+        }
+        segments.announce(&records, &touched, revision);
+    }
+    let [main, plant] = &mut lanes;
+    assert_eq!(told(main), []);
+    assert_eq!(told(plant), [(1, PLANT, 2), (2, PLANT, 3), (3, PLANT, 4)]);
+}
+
 #[test]
 fn a_record_goes_into_the_lane_of_its_namespace_alone() {
     let mut segments = two();
-    let lanes = [0, PLANT].map(|id| {
-        let found = segments.part(id).unwrap().descriptors().unwrap();
-        let memory = found.events_fd.try_clone().unwrap();
-        let memory = Region::map_read_only(memory, found.events_bytes).unwrap();
-        EventsReader::open(Arc::new(memory)).unwrap()
-    });
+    let mut lanes = [0, PLANT].map(|id| lane_of(&segments, id));
     for (revision, namespaces) in [(2, &[0, PLANT][..]), (3, &[PLANT]), (4, &[0])] {
         let (records, touched) = group(revision, namespaces);
         segments.announce(&records, &touched, revision);
     }
-    let read = lanes.map(|mut lane| {
-        assert_eq!(lane.newest_revision(), 4);
-        let (mut words, mut found) = (Vec::new(), Vec::new());
-        while lane.next(&mut words).unwrap().is_some() {
-            let header = *RecordRef::parse(&words).unwrap().header();
-            found.push((header.namespace, header.revision));
-        }
-        found
-    });
-    assert_eq!(read[0], [(0, 2), (0, 4)]);
-    assert_eq!(read[1], [(PLANT, 2), (PLANT, 3)]);
+    assert!(lanes.iter().all(|lane| lane.newest_revision() == 4));
+    let [main, plant] = &mut lanes;
+    assert_eq!(told(main), [(1, 0, 2), (2, 0, 4)]);
+    assert_eq!(told(plant), [(1, PLANT, 2), (2, PLANT, 3)]);
 }

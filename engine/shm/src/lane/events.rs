@@ -14,6 +14,7 @@ use zerocopy::IntoBytes;
 
 use super::layout as at;
 use super::log::{Cursor, End, Log, Step, Writer, most_words};
+use super::ring::Ring;
 use super::watch::Watch;
 use super::words;
 use crate::error::ShmError;
@@ -65,6 +66,8 @@ pub struct EventsWriter {
     /// Quarter turns of the ring announced so far.
     quarters: u64,
     scratch: Vec<u64>,
+    /// Where the announced records end, and the sequence of the next one.
+    announced: Cursor,
 }
 
 impl EventsWriter {
@@ -77,8 +80,9 @@ impl EventsWriter {
         let (region, ring_words) =
             words::create("events", bytes, at::EVENTS_MAGIC, generation, at::EVENTS_RING, false)?;
         let writer = Writer::new();
-        let mut lane =
-            Self { region, ring_words, writer, revision: 0, quarters: 0, scratch: Vec::new() };
+        let announced = Cursor { position: writer.head, sequence: writer.sequence };
+        let (revision, quarters, scratch) = (0, 0, Vec::new());
+        let mut lane = Self { region, ring_words, writer, revision, quarters, scratch, announced };
         lane.complete_from(u64::MAX);
         lane.publish_end();
         Ok(lane)
@@ -107,18 +111,36 @@ impl EventsWriter {
     /// [`EventsWriter::announce`] on.
     pub fn push(&mut self, record: RecordRef<'_>) -> u64 {
         let sequence = self.writer.sequence;
-        let mut scratch = core::mem::take(&mut self.scratch);
-        fit(&record, sequence, most_words(self.ring_words), &mut scratch);
         let unknown = words::whole(&self.region, at::COMPLETE_FROM).load(Ordering::Relaxed);
         if unknown == u64::MAX {
             self.complete_from(record.header().revision);
         }
+        let most = most_words(self.ring_words);
         let log = log(&self.region, self.ring_words);
-        log.push(&mut self.writer, &scratch, |ring, dropped| {
+        let dropped = |ring: &Ring<'_>, dropped| {
             ring.word(dropped + REVISION_WORD).load(Ordering::Relaxed).saturating_add(1)
-        });
-        self.scratch = scratch;
+        };
+        if record.words().len() <= most {
+            log.push(&mut self.writer, record.words(), dropped);
+        } else {
+            fit(&record, most, &mut self.scratch);
+            log.push(&mut self.writer, &self.scratch, dropped);
+        }
         sequence
+    }
+
+    /// Whether so many words may be pushed since the last announcement and still be taken back: so few
+    /// that no record is dropped which is not announced.
+    pub fn can_take_back(&self, words: usize) -> bool {
+        words <= most_words(self.ring_words)
+    }
+
+    /// Forgets what was pushed since the last announcement, of which [`EventsWriter::can_take_back`] has
+    /// said that it can be. No reader has seen any of it.
+    pub fn take_back(&mut self) {
+        debug_assert!(self.writer.oldest <= self.announced.position);
+        self.writer.head = self.announced.position;
+        self.writer.sequence = self.announced.sequence;
     }
 
     /// Lets readers see what was pushed, and wakes those who wait: for any table, and for `tables`.
@@ -133,6 +155,7 @@ impl EventsWriter {
     pub fn show(&mut self, tables: &[u32], newest_revision: u64) {
         self.revision = newest_revision;
         watch(&self.region, self.ring_words).show(&mut self.writer, tables, newest_revision);
+        self.announced = Cursor { position: self.writer.head, sequence: self.writer.sequence };
     }
 
     /// The second half, with the same tables.
@@ -156,6 +179,7 @@ impl EventsWriter {
 
     fn publish_end(&mut self) {
         log(&self.region, self.ring_words).announce(&mut self.writer, self.revision);
+        self.announced = Cursor { position: self.writer.head, sequence: self.writer.sequence };
     }
 
     fn complete_from(&self, revision: u64) {
@@ -163,26 +187,24 @@ impl EventsWriter {
     }
 }
 
-/// The record with its sequence, in at most `most` words.
-fn fit(record: &RecordRef<'_>, sequence: u64, most: usize, out: &mut Vec<u64>) {
-    let mut header = RecordHeader { sequence, ..*record.header() };
+/// What of a record that is too long has room in `most` words.
+fn fit(record: &RecordRef<'_>, most: usize, out: &mut Vec<u64>) {
+    let mut header = *record.header();
     let mut words = record.words();
-    if words.len() > most {
-        header.flags |= FLAG_ELIDED;
-        header.row_var = 0;
-        let key = head_words(header.key_columns.into()) + (header.key_var as usize).div_ceil(8);
-        let rest = usize::from(header.columns).div_ceil(64) + key;
-        let keep = if record.is_row() { HEADER_WORDS + rest } else { HEADER_WORDS };
-        if keep <= most {
-            words = &words[..keep];
-        } else {
-            // Keys are bounded far below an eighth of the smallest ring; but should one come, the
-            // record still says which revision and row it is of.
-            words = &words[..HEADER_WORDS];
-            (header.columns, header.key_columns, header.key_var) = (0, 0, 0);
-        }
-        header.length = (words.len() * 8) as u32;
+    header.flags |= FLAG_ELIDED;
+    header.row_var = 0;
+    let key = head_words(header.key_columns.into()) + (header.key_var as usize).div_ceil(8);
+    let rest = usize::from(header.columns).div_ceil(64) + key;
+    let keep = if record.is_row() { HEADER_WORDS + rest } else { HEADER_WORDS };
+    if keep <= most {
+        words = &words[..keep];
+    } else {
+        // Keys are bounded far below an eighth of the smallest ring; but should one come, the
+        // record still says which revision and row it is of.
+        words = &words[..HEADER_WORDS];
+        (header.columns, header.key_columns, header.key_var) = (0, 0, 0);
     }
+    header.length = (words.len() * 8) as u32;
     out.clear();
     out.extend_from_slice(words);
     out[..HEADER_WORDS].as_mut_bytes().copy_from_slice(header.as_bytes());

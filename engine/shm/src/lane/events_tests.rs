@@ -60,6 +60,32 @@ fn all(reader: &mut EventsReader) -> Vec<(u64, u64)> {
 }
 
 #[test]
+fn what_was_taken_back_was_never_there() {
+    let (mut writer, mut reader) = lane();
+    let most = most_words(writer.ring_words);
+    assert!(writer.can_take_back(most) && !writer.can_take_back(most + 1));
+    // Several times round the ring, also with a group as large as one may be.
+    let (mut sequence, sizes) = (1, [1, 5_000, 100, 8_000, 10]);
+    for revision in 1..500 {
+        let bytes = sizes[revision as usize % sizes.len()];
+        let taken_back = record(1, revision, bytes);
+        assert!(writer.can_take_back(taken_back.len()));
+        for _ in 0..revision % 3 {
+            assert_eq!(push(&mut writer, &taken_back), sequence);
+            assert_eq!(all(&mut reader), []);
+            writer.take_back();
+        }
+        assert_eq!(push(&mut writer, &record(1, revision, 8_000 - bytes)), sequence);
+        writer.announce(&[1], revision);
+        assert_eq!(all(&mut reader), [(sequence, revision)]);
+        let mut late = self::reader(&writer);
+        assert!(late.from_oldest() <= revision);
+        assert_eq!(all(&mut late).last(), Some(&(sequence, revision)));
+        sequence += 1;
+    }
+}
+
+#[test]
 fn records_are_seen_from_their_announcement_on() {
     let (mut writer, mut reader) = lane();
     assert_eq!(reader.generation(), 7);

@@ -94,7 +94,7 @@ pub(crate) fn most_words(ring_words: usize) -> usize {
 }
 
 impl Log<'_> {
-    /// Appends a record of at most [`most_words`]; `dropped` is told the first words of each record
+    /// Appends a record of at most [`most_words`], and gives it its sequence; `dropped` is told the first words of each record
     /// that is overwritten, and says from which revision on the rest is complete.
     pub fn push(
         &self,
@@ -119,6 +119,7 @@ impl Log<'_> {
             Pillar::LogOldestFence.fence(Ordering::Release);
         }
         self.ring.store_words(writer.head, record);
+        self.ring.word(writer.head + 1).store(writer.sequence, Ordering::Relaxed);
         writer.oldest = oldest;
         writer.head = end;
         writer.sequence += 1;
