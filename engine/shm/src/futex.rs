@@ -57,6 +57,18 @@ pub fn wake(word: &AtomicU32, count: u32) -> usize {
     futex::wake(word, futex::Flags::empty(), count).unwrap_or(0)
 }
 
+/// Whether looking at a word for a while can pay: there is another processor, whose thread may change it
+/// meanwhile. That this thread has but one does not matter. Who looks for longer than some microseconds
+/// yields its processor in between all the same: the other thread may be bound to the same one.
+#[cfg(not(loom))]
+pub fn may_look() -> bool {
+    use std::sync::OnceLock;
+
+    static SEVERAL: OnceLock<bool> = OnceLock::new();
+    // SAFETY: it only asks; where the system does not know, it says -1.
+    *SEVERAL.get_or_init(|| unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } > 1)
+}
+
 #[cfg(loom)]
 pub use model::{wait, wake};
 

@@ -217,7 +217,8 @@ impl Pipeline {
             if self.awaited() {
                 return;
             }
-            std::hint::spin_loop();
+            // A producer may be bound to the same processor.
+            std::thread::yield_now();
         }
         // A producer that submits after this store rings; one that did before is seen here.
         self.lanes.set_asleep(true);

@@ -42,6 +42,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use shmirror_shm::catalogue::Catalogue;
+use shmirror_shm::futex;
 use shmirror_shm::points::{self, Point};
 use shmirror_store::Store;
 
@@ -162,7 +163,7 @@ impl Pipeline {
             last_at_us: 0,
             commit_time: Duration::ZERO,
             last_work: Instant::now(),
-            spins: std::thread::available_parallelism().is_ok_and(|n| n.get() > 1),
+            spins: futex::may_look(),
             stopping: None,
             failure: None,
         })

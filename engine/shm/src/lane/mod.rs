@@ -35,6 +35,8 @@ mod consumer;
 #[cfg(not(loom))]
 mod events;
 #[cfg(not(loom))]
+mod pace;
+#[cfg(not(loom))]
 mod requests;
 #[cfg(not(loom))]
 mod words;

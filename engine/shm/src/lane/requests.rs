@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::layout as at;
 use super::outcomes::{Entry, RawOutcome, Slot};
+use super::pace::Pace;
 use super::queue::{PushError, Queue, most_payload};
 use super::{RequestKind, words};
 use crate::error::ShmError;
@@ -28,6 +29,8 @@ const TRY: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(20);
 /// Looks at an outcome before the first sleep.
 const SPINS: u32 = 200;
+/// Looks between two at the clock, while an outcome is due.
+const LOOKS: u32 = 32;
 
 /// Why a request is not in the lane.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +114,7 @@ pub struct RequestsProducer {
     doorbell: OwnedFd,
     lane: u64,
     ring_words: usize,
+    pace: Pace,
 }
 
 impl RequestsProducer {
@@ -125,7 +129,7 @@ impl RequestsProducer {
             let what = "requests lane mapped for reading alone";
             return Err(ShmError::System { what, source: rustix::io::Errno::ACCESS });
         }
-        Ok(Self { region, doorbell, lane, ring_words })
+        Ok(Self { region, doorbell, lane, ring_words, pace: Pace::default() })
     }
 
     /// The lane's id.
@@ -259,8 +263,9 @@ impl RequestsProducer {
         }
     }
 
-    /// Waits for the outcome of `ticket`: looks for a moment, then sleeps, at most 20 ms at a time.
-    /// Before each sleep `alive` says whether the daemon is there.
+    /// Waits for the outcome of `ticket`: looks for a moment, then sleeps, at most 20 ms at a time, and
+    /// looks again around the time at which outcomes usually come. Before each sleep `alive` says whether
+    /// the daemon is there.
     ///
     /// # Errors
     /// Any [`WaitError`].
@@ -276,18 +281,22 @@ impl RequestsProducer {
             Entry::Done(outcome) => Some(Ok(outcome)),
             Entry::Expired => Some(Err(WaitError::Expired)),
         };
+        let begun = Instant::now();
         for _ in 0..SPINS {
             if let Some(answer) = look() {
+                self.pace.took(begun.elapsed());
                 return answer;
             }
             spin_loop();
         }
+        let mut plan = self.pace.plan(begun);
         loop {
             // Asked before the look, so that an answer given before its end is never missed.
             let dead = !alive();
             let turn = slot.want();
             let retired = self.retired().filter(|cursor| *cursor < ticket);
             if let Some(answer) = look() {
+                self.pace.took(begun.elapsed());
                 return answer;
             }
             if let Some(cursor) = retired {
@@ -303,7 +312,20 @@ impl RequestsProducer {
             if self.queue().overslept() {
                 self.ring();
             }
-            futex::wait(slot.turn, turn, Some(left.min(LOOK)));
+            let Some(plan) = plan.take() else {
+                futex::wait(slot.turn, turn, Some(left.min(LOOK)));
+                continue;
+            };
+            let early = plan.from.saturating_duration_since(Instant::now());
+            if !early.is_zero() {
+                futex::wait(slot.turn, turn, Some(left.min(early)));
+            }
+            let found = look_until(plan.until.min(deadline), look);
+            self.pace.looked(found.is_some());
+            if let Some(answer) = found {
+                self.pace.took(begun.elapsed());
+                return answer;
+            }
         }
     }
 
@@ -329,6 +351,22 @@ impl RequestsProducer {
 
     fn slot(&self, ticket: u64) -> Slot<'_> {
         words::slot(&self.region, ticket)
+    }
+}
+
+/// Looks until then, in turns with whoever else wants the processor.
+fn look_until<T>(until: Instant, look: impl Fn() -> Option<T>) -> Option<T> {
+    loop {
+        for _ in 0..LOOKS {
+            if let Some(found) = look() {
+                return Some(found);
+            }
+            spin_loop();
+        }
+        if Instant::now() >= until {
+            return None;
+        }
+        std::thread::yield_now();
     }
 }
 
