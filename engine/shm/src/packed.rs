@@ -89,18 +89,31 @@ impl PackedKind {
     }
 }
 
-/// Names, key, rows and revision of a change.
-fn parts(
-    change: &Change,
-) -> (&[String], Option<&[Value]>, &[Vec<Value>], Option<&[Value]>, Option<u64>) {
-    match &change.action {
-        Action::Insert { columns, rows, if_revision, .. } => {
-            (columns, None, rows, None, *if_revision)
+/// What is packed of a change behind its table's name.
+#[derive(Default)]
+struct Parts<'a> {
+    columns: &'a [String],
+    key: Option<&'a [Value]>,
+    /// Of an update.
+    values: Option<&'a [Value]>,
+    rows: &'a [Vec<Value>],
+    if_revision: Option<u64>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(action: &'a Action) -> Self {
+        match action {
+            Action::Insert { columns, rows, if_revision, .. } => {
+                Self { columns, rows, if_revision: *if_revision, ..Self::default() }
+            }
+            Action::Update { key, columns, values, if_revision } => {
+                let (key, values) = (Some(&key[..]), Some(&values[..]));
+                Self { columns, key, values, if_revision: *if_revision, ..Self::default() }
+            }
+            Action::Delete { key, if_revision } => {
+                Self { key: Some(key), if_revision: *if_revision, ..Self::default() }
+            }
         }
-        Action::Update { key, columns, values, if_revision } => {
-            (columns, Some(key), &[], Some(values), *if_revision)
-        }
-        Action::Delete { key, if_revision } => (&[], Some(key), &[], None, *if_revision),
     }
 }
 
@@ -116,7 +129,7 @@ pub fn pack(changes: &[Change]) -> Result<Vec<u64>, PackError> {
     let name_bytes = |name: &String| 4 + name.len();
     let mut length = 1usize;
     for change in changes {
-        let (columns, key, rows, values, _) = parts(change);
+        let Parts { columns, key, values, rows, .. } = Parts::of(&change.action);
         let names = name_bytes(&change.table) + columns.iter().map(name_bytes).sum::<usize>();
         length += HEAD_WORDS + names.div_ceil(8) + key.map_or(0, row_words);
         length += values.map_or(0, row_words);
@@ -128,7 +141,7 @@ pub fn pack(changes: &[Change]) -> Result<Vec<u64>, PackError> {
     let mut out = Vec::with_capacity(length);
     out.push(changes.len() as u64);
     for change in changes {
-        let (columns, key, rows, values, if_revision) = parts(change);
+        let Parts { columns, key, values, rows, if_revision } = Parts::of(&change.action);
         let [action, on_conflict] = PackedKind::of(&change.action).numbers();
         let flags = [action, on_conflict, u8::from(if_revision.is_some()), 0];
         let names = std::iter::once(&change.table).chain(columns);

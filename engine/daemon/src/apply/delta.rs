@@ -35,15 +35,16 @@ fn push_all(columns: usize, out: &mut Vec<u64>) {
 fn push_between(old: &ImageRef<'_>, new: &ImageRef<'_>, out: &mut Vec<u64>) {
     let columns = new.columns();
     let ((old_tags, old_cells), (new_tags, new_cells)) = (parts(old), parts(new));
-    let is_plain = old_tags == new_tags && old.var_bytes() == 0 && new.var_bytes() == 0;
-    if is_plain && old.columns() == columns {
-        // Of a double all bits: 0.0 is not -0.0.
-        for (old, new) in old_cells.chunks(64).zip(new_cells.chunks(64)) {
-            let mut bits = 0;
-            for (was, is) in old.iter().zip(new).rev() {
-                bits = bits << 1 | u64::from(was != is);
-            }
-            out.push(bits);
+    let has_var = old.var_bytes() > 0 || new.var_bytes() > 0;
+    if !has_var && old_cells.len() == new_cells.len() && old_tags == new_tags {
+        let mut from = 0;
+        while from < columns {
+            let to = columns.min(from + 64);
+            let (old_cells, new_cells) = (&old_cells[from..to], &new_cells[from..to]);
+            // Of a double all bits: 0.0 is not -0.0.
+            let differ = (0..to - from).rev().map(|i| u64::from(old_cells[i] != new_cells[i]));
+            out.push(differ.fold(0, |bits, bit| bits << 1 | bit));
+            from = to;
         }
         return;
     }
