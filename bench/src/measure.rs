@@ -33,6 +33,9 @@ impl Round {
     }
 }
 
+/// Processor time that a server used behind a round; the mean of the rounds is shown.
+pub const LATER: &str = "% of a round's time used later";
+
 /// A system in a race.
 pub struct Runner<'a> {
     /// Its name.
@@ -55,7 +58,7 @@ pub struct Measured {
     pub name: String,
     /// A value for each round; none: it can't do this.
     pub rounds: Vec<f64>,
-    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum; quantiles of
+    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum, of [`LATER`] the mean; quantiles of
     /// operations that were timed one by one are of those of all rounds together.
     pub beside: BTreeMap<String, f64>,
     /// Why there is no value, or how it was measured.
@@ -132,6 +135,8 @@ pub fn race_rounds(rounds: usize, mut runners: Vec<Runner<'_>>) -> Result<Vec<Me
     }
     let summed = |name: &str, values: &[f64]| match name {
         "torn" | "lost" => values.iter().sum(),
+        // It comes all at once after some rounds.
+        LATER => values.iter().sum::<f64>() / values.len() as f64,
         _ => median(values).unwrap_or(f64::NAN),
     };
     let measured = runners.iter().zip(all).map(|(runner, rounds)| {

@@ -12,7 +12,7 @@ use super::writers::writer;
 use crate::context::{Context, directory};
 use crate::growth::Growth;
 use crate::instance::Instance;
-use crate::measure::{Measured, Numbers, Round, Runner, race};
+use crate::measure::{LATER, Measured, Numbers, Round, Runner, race};
 use crate::report::{Better, Demand, Line, OURS, short};
 use crate::system::{Shape, lmdb, ours, proof, redis, sqlite, text};
 use crate::worker::{self, Make, Part, Worker};
@@ -159,9 +159,6 @@ fn add_absent(servers: &Servers, measured: &mut Vec<Measured>) {
         measured.push(Measured::cannot("Redis, AOF always", redis::WITHOUT));
     }
 }
-
-/// Processor time that a server used behind a round.
-const LATER: &str = "% of a round's time used later";
 
 /// The rates that there were if a round went on until the server has done all that it puts off.
 fn with_later(system: &Measured) -> Option<Measured> {
