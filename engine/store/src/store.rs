@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::blob::ZeroBlob;
 use shmirror_shm::catalogue::Catalogue;
 use zeroize::Zeroizing;
 
@@ -382,6 +383,9 @@ impl Store {
     }
 }
 
+/// Sealed bytes from which on a group is written into its pages: as a value SQLite would copy it twice before.
+const IN_PLACE: usize = 256 << 10;
+
 fn insert_group(
     conn: &Connection,
     path: &Path,
@@ -392,6 +396,14 @@ fn insert_group(
     let sql = "INSERT INTO commit_log VALUES(?1, ?2, ?3, ?4)";
     let mut insert = conn.prepare_cached(sql).map_err(&writing)?;
     let (first, last) = (group.first_revision as i64, group.last_revision as i64);
-    insert.execute((first, last, group.at_us, sealed)).map_err(&writing)?;
-    Ok(())
+    if sealed.len() < IN_PLACE {
+        insert.execute((first, last, group.at_us, sealed)).map_err(&writing)?;
+        return Ok(());
+    }
+    let room = ZeroBlob(sealed.len() as _); // no longer than `GROUP_BYTES` and its head
+    insert.execute((first, last, group.at_us, room)).map_err(&writing)?;
+    let mut into =
+        conn.blob_open("main", "commit_log", "sealed", first, false).map_err(&writing)?;
+    into.write_all_at(sealed, 0).map_err(&writing)?;
+    into.close().map_err(&writing)
 }

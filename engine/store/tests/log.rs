@@ -194,3 +194,29 @@ fn stores_and_readers_go_to_other_threads() {
     let expected: Vec<u64> = model.log.iter().flat_map(|(_, record)| record.clone()).collect();
     assert!(follower.join().unwrap() == expected);
 }
+
+#[test]
+fn a_group_too_large_for_one_value_is_whole_or_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, ..) = open(dir.path()).unwrap();
+    let mut model = Model::default();
+    model.commit(&mut store, &[vec![Change::Schema(vec![1])]]);
+    // Around the length from which on it is written in another way, and far beyond.
+    for length in (261_000..262_200).step_by(8).chain([3_000_000]) {
+        model.put(&mut store, 1, &"x".repeat(length));
+        while length < 262_100 && store.checkpoint_step(100).unwrap() > 0 {}
+    }
+    let pages = store.limit_pages(1).unwrap();
+    let built = model.clone().build(1, &[vec![put(1, model.next_birth, &"y".repeat(2_000_000))]]);
+    let error = store.commit(&built.group()).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
+    store.limit_pages(u32::MAX - 1).unwrap();
+    assert!(pages > 0);
+    model.put(&mut store, 1, &"z".repeat(2_000_000));
+    drop(store);
+    let (mut store, recovered, rows) = open(dir.path()).unwrap();
+    model.assert_recovered(&recovered, &rows);
+    let report = store.reader().unwrap().snapshot(|_| ()).unwrap();
+    assert_eq!(report.fault_count, 0);
+    while store.checkpoint_step(100).unwrap() > 0 {}
+}
