@@ -319,7 +319,7 @@ impl IndexRef {
     /// Number of its entries.
     #[inline]
     pub const fn entries(self) -> usize {
-        1 << (64 - self.shift()) % 64
+        1 << ((64 - self.shift()) % 64)
     }
 
     /// Its turn.
