@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::context::Context;
 
@@ -156,11 +156,16 @@ pub fn race_rounds(rounds: usize, mut runners: Vec<Runner<'_>>) -> Result<Vec<Me
     Ok(measured.collect())
 }
 
-/// Nanoseconds that `operation` takes for one key after another, around and around, for about `time`.
-pub fn nanoseconds<K: Copy>(
-    keys: &[K],
+/// Nanoseconds that `operation` takes for one key after another, around and around, for about `time`. With
+/// `expected`, each result is looked at, and all ends when every key had its turn.
+///
+/// # Errors
+/// Those of `operation`; a result that is not the one expected.
+pub fn nanoseconds(
+    keys: &[u64],
     time: Duration,
-    mut operation: impl FnMut(K) -> Result<u64>,
+    expected: Option<fn(u64) -> u64>,
+    mut operation: impl FnMut(u64) -> Result<u64>,
 ) -> Result<f64> {
     // Looks at the clock after so many that its own time does not matter.
     const BATCH: usize = 256;
@@ -168,7 +173,12 @@ pub fn nanoseconds<K: Copy>(
     let begun = Instant::now();
     loop {
         for _ in 0..BATCH {
-            sum = sum.wrapping_add(operation(black_box(keys[at]))?);
+            let key = black_box(keys[at]);
+            let found = operation(key)?;
+            if let Some(expected) = expected {
+                ensure!(found == expected(key), "row {key} has {found}, not {}", expected(key));
+            }
+            sum = sum.wrapping_add(found);
             at += 1;
             if at == keys.len() {
                 at = 0;
@@ -176,7 +186,8 @@ pub fn nanoseconds<K: Copy>(
         }
         done += BATCH as u64;
         let took = begun.elapsed();
-        if took >= time {
+        let is_through = expected.is_some() && done >= keys.len() as u64;
+        if took >= time || is_through {
             black_box(sum);
             return Ok(took.as_nanos() as f64 / done as f64);
         }

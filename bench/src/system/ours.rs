@@ -116,7 +116,7 @@ pub fn numbers(socket: &Path) -> Result<impl FnMut(u64) -> Result<u64> + use<>> 
     let mut row = Row::default();
     Ok(move |key: u64| {
         ensure!(table.read(key as i64, &mut row)?, "no row {key}");
-        row.as_ref().integer_at(1).map(|n| n as u64).context("no integer")
+        row.integer_at(1).map(|n| n as u64).context("no integer")
     })
 }
 
