@@ -8,6 +8,21 @@ pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+/// Asks the processor to fetch the line of this word, which will be read soon. Changes nothing that a program
+/// can see.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub fn prefetch(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    // SAFETY: a prefetch reads nothing and cannot fault; every x86-64 processor has it.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(word).cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    let _ = word;
+}
+
 /// Tells the processor (or the model) that this thread is waiting for another one.
 #[inline]
 pub fn spin_loop() {

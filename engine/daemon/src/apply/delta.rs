@@ -149,6 +149,20 @@ impl Changes {
         self.rows.get(index).map(|row| self.view(row))
     }
 
+    /// Namespace, table and keys of at most `count` rows from `index` on, as far as they are of one table.
+    pub fn keys(
+        &self,
+        index: usize,
+        count: usize,
+    ) -> Option<(u16, u32, impl Iterator<Item = &Key> + Clone)> {
+        let rows = self.rows.get(index..)?;
+        let first = rows.first()?;
+        let of = (first.namespace, first.table);
+        let same = rows[..count.min(rows.len())].iter();
+        let same = same.take_while(move |row| (row.namespace, row.table) == of);
+        Some((of.0, of.1, same.map(|row| &row.key)))
+    }
+
     /// The image of the row at `index` after its change, which shares the memory of all.
     pub fn image(&self, index: usize) -> Option<Image> {
         let row = self.rows.get(index).filter(|row| row.operation != Operation::Delete)?;

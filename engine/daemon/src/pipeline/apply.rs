@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use shmirror_shm::key::Key;
 use shmirror_shm::points::{self, Point};
 use shmirror_shm::record::{Operation, RecordHeader};
+use shmirror_shm::snapshot::FORESEEN;
 
 use super::Pipeline;
 use super::batch::{Batch, Taken, WORK, put_behind};
@@ -166,6 +167,12 @@ impl Pipeline {
         }
         group.reserve(applied.changes.len());
         for (index, delta) in applied.changes.iter().enumerate() {
+            if index % FORESEEN == 0
+                && let Some((namespace, table, keys)) = applied.changes.keys(index, FORESEEN)
+                && let Some(part) = self.segments.part(namespace)
+            {
+                part.segment.foresee(table, keys);
+            }
             // What is new has no number yet: there is nothing to look up.
             let is_new = delta.operation == Operation::Insert;
             let find = || self.segments.part(delta.namespace)?.segment.find(delta.table, delta.key);

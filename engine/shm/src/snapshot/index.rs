@@ -180,6 +180,18 @@ pub fn find(
     })
 }
 
+/// The first entry that a probe for `hash` looks at.
+pub fn first(entries: &[AtomicU64], hash: u64) -> &AtomicU64 {
+    &entries[home(hash, entries.len())]
+}
+
+/// The slot that a probe for `hash` most likely ends at, without a look whose it is.
+pub fn likely(entries: &[AtomicU64], hash: u64) -> Option<u64> {
+    let home = home(hash, entries.len());
+    let both = [entries[home].load(Ordering::Relaxed), entries[home ^ 1].load(Ordering::Relaxed)];
+    both.into_iter().find(|found| has_tag(*found, hash)).map(|found| (found & ENTRY_OFFSET) * 8)
+}
+
 /// The writer's insert of a key that is not in the index; whether it took a tombstone's place. There
 /// must be a place.
 ///

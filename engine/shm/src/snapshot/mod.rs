@@ -50,7 +50,7 @@ pub use rowbuf::RowBuf;
 pub use scan::{ScanBuf, ScanRow};
 pub use segment::Segment;
 pub use view::TableView;
-pub use writer::{Located, SegmentWriter};
+pub use writer::{FORESEEN, Located, SegmentWriter};
 
 #[cfg(all(test, loom))]
 pub(crate) mod models;

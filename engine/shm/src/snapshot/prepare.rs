@@ -4,7 +4,7 @@ use super::error::SegmentError;
 use super::layout::BlockRef;
 use super::rowbuf::RowBuf;
 use super::storage::{NewIndex, Storage};
-use super::writer::SegmentWriter;
+use super::writer::{FORESEEN, SegmentWriter};
 use crate::image::{Image, ImageRef};
 use crate::key::Key;
 use crate::limits;
@@ -124,7 +124,12 @@ impl SegmentWriter {
         let mut row = RowBuf::new();
         let mut inserts: Vec<usize> = vec![0; self.tables.len()];
         let mut last: Option<((u32, u32), usize)> = None;
-        for change in changes {
+        let mut changes = changes.into_iter();
+        for turn in 0.. {
+            if turn % FORESEEN == 0 {
+                self.foresee_some(changes.as_slice());
+            }
+            let Some(change) = changes.next() else { break };
             let (table, shape) = (change.table, change.shape);
             let at = match last {
                 Some((of, at)) if of == (table, shape) => at,
@@ -148,6 +153,18 @@ impl SegmentWriter {
             }
         }
         Ok(())
+    }
+
+    /// Fetches what the first few of these changes will look at, as far as they are of one table.
+    fn foresee_some(&self, changes: &[RowChange]) {
+        let Some(first) = changes.first() else { return };
+        let of = (first.table, first.shape);
+        let storage = self.by_shape.get(&of).and_then(|&at| self.tables[at].as_ref());
+        if let Some(storage) = storage {
+            let some = changes[..changes.len().min(FORESEEN)].iter();
+            let same = some.take_while(|c| (c.table, c.shape) == of);
+            storage.foresee(&self.arena, same.map(|c| &c.key));
+        }
     }
 
     fn prepare_row(

@@ -16,12 +16,14 @@ use crate::catalogue::TableDef;
 use crate::image::tag_words;
 use crate::key::{Key, KeyPart};
 use crate::pillar::Pillar;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, prefetch};
 use crate::table_at;
 use crate::value::StorageClass;
 
 /// Most bytes of a chunk that was not asked for by a number of rows.
 const CHUNK_BYTES: u64 = 1 << 20;
+/// Words of a line of the cache.
+const LINE_WORDS: usize = 8;
 /// Least slots of a chunk.
 const CHUNK_SLOTS: usize = if cfg!(loom) { 1 } else { 8 };
 
@@ -137,6 +139,20 @@ impl Storage {
             met.is_some()
         })?;
         met
+    }
+
+    /// Fetches what [`Storage::locate`] will look at for each of these keys, all at once: where the table is larger
+    /// than the caches, one would wait for it key by key.
+    pub fn foresee<'k>(&self, arena: &Arena, keys: impl Iterator<Item = &'k Key> + Clone) {
+        let entries = self.entries(arena);
+        for key in keys.clone() {
+            prefetch(index::first(entries, self.hash(key)));
+        }
+        for key in keys {
+            let Some(slot) = index::likely(entries, self.hash(key)) else { continue };
+            let words = arena.own(slot, self.slot.slot);
+            words.iter().step_by(LINE_WORDS).for_each(prefetch);
+        }
     }
 
     /// What is in `slot`, where that is the live row of this key.

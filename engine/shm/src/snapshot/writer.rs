@@ -48,6 +48,10 @@ pub struct SegmentWriter {
     seed: u64,
 }
 
+/// For how many rows at once what is needed of them is fetched: enough that one does not wait for each, few enough
+/// that all is still there when its turn comes.
+pub const FORESEEN: usize = 16;
+
 /// Where a key's row is, as far as others need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Located {
@@ -207,6 +211,14 @@ impl SegmentWriter {
 
     pub(super) fn newest_storage(&self, table: u32) -> Option<&Storage> {
         self.tables.get(*self.by_id.get(&table)?)?.as_ref()
+    }
+
+    /// Fetches what [`SegmentWriter::find`] will look at for each of these keys of a table; at best some
+    /// [`FORESEEN`] at a time. Nothing but their speed changes.
+    pub fn foresee<'k>(&self, table: u32, keys: impl Iterator<Item = &'k Key> + Clone) {
+        if let Some(storage) = self.newest_storage(table) {
+            storage.foresee(&self.arena, keys);
+        }
     }
 
     /// Number and revision of the live row of `key`, in the storage of `table` that was made last.
