@@ -76,6 +76,7 @@ targets![
     image,
     catalogue,
     request,
+    packed,
     wire,
     group,
     seal,

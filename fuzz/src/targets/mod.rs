@@ -8,6 +8,7 @@ pub mod group;
 pub mod image;
 pub mod json;
 pub mod key;
+pub mod packed;
 pub mod record;
 pub mod request;
 pub mod requests_lane;
