@@ -80,6 +80,7 @@ tests![
     image,
     catalogue,
     request,
+    packed,
     wire,
     group,
     seal,
