@@ -8,19 +8,22 @@ pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// Asks the processor to fetch the line of this word, which will be read soon. Changes nothing that a program
-/// can see.
+/// Words of a line of the cache.
+pub const LINE_WORDS: usize = 8;
+
+/// Asks the processor to fetch the line where this begins, which will be read soon. Changes nothing that a
+/// program can see.
 #[inline(always)]
 #[allow(unsafe_code)]
-pub fn prefetch(word: &AtomicU64) {
+pub fn prefetch<T>(what: &T) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     // SAFETY: a prefetch reads nothing and cannot fault; every x86-64 processor has it.
     unsafe {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(word).cast());
+        _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(what).cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(loom))))]
-    let _ = word;
+    let _ = what;
 }
 
 /// Tells the processor (or the model) that this thread is waiting for another one.

@@ -15,9 +15,10 @@ use shmirror_shm::catalogue::{
 use shmirror_shm::image::{Image, ImageRef, tag_words};
 use shmirror_shm::key::Key;
 use shmirror_shm::limits;
-use shmirror_shm::packed::{Packed, PackedKind};
+use shmirror_shm::packed::{Packed, PackedKind, Reader};
 use shmirror_shm::record::HEADER_WORDS;
 use shmirror_shm::request::OnConflict;
+use shmirror_shm::snapshot::FORESEEN;
 use shmirror_shm::value::{StorageClass, ValueRef};
 use zerocopy::IntoBytes;
 
@@ -25,6 +26,7 @@ use super::WorkingCopy;
 use super::db::{Db, SqlError};
 use super::delta::RowRevisions;
 use super::overlay::{Overlay, Statements};
+use super::places::RowHash;
 use super::plan::{Kind, Plan, plan_packed};
 use super::rows;
 use super::tables::Table;
@@ -296,7 +298,10 @@ pub(super) fn run(
             if head.if_revision.is_some() && head.rows != 1 {
                 return Err(Doubt);
             }
-            for _ in 0..head.rows {
+            for at in 0..head.rows {
+                if at % FORESEEN == 0 {
+                    target.foresee(reader.clone(), key_at);
+                }
                 let row = sure(reader.row())?;
                 target.put(row, (row, key_at))?;
             }
@@ -366,6 +371,20 @@ impl<'a> Target<'a> {
             rows,
             bytes,
         })
+    }
+
+    /// Fetches what the next few rows will look at, if their keys are integers.
+    fn foresee(&self, mut reader: Reader<'_>, key_at: &[usize]) {
+        let [at] = key_at else { return };
+        let (mut hashes, mut count) = ([RowHash::default(); FORESEEN], 0);
+        while count < FORESEEN
+            && let Ok(row) = reader.row()
+            && let Some(key) = row.integer(*at)
+        {
+            hashes[count] = self.overlay.hash(self.plan.table.def.id, &Key::Int(key));
+            count += 1;
+        }
+        self.overlay.foresee(&hashes[..count]);
     }
 
     /// Gives `values`, of the columns that are given, to the row whose key's values stand at these places

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use rusqlite::ffi;
 use shmirror_shm::image::ImageRef;
 use shmirror_shm::key::Key;
+use shmirror_shm::sync::{LINE_WORDS, prefetch};
 use shmirror_shm::value::ValueRef;
 
 use super::capture::{Capture, push_key_image};
@@ -160,6 +161,20 @@ impl Overlay {
     /// The hash of a row.
     pub fn hash(&self, table: u32, key: &Key) -> RowHash {
         self.places.hash(table, key)
+    }
+
+    /// Fetches what finding these rows and changing them will look at: first where they are, then they, then their
+    /// images. Nothing but their speed changes.
+    pub fn foresee(&self, hashes: &[RowHash]) {
+        if self.rows.is_empty() {
+            return;
+        }
+        hashes.iter().for_each(|&hash| self.places.foresee(hash));
+        let rows = || hashes.iter().filter_map(|&h| self.rows.get(self.places.likely(h)?));
+        rows().for_each(prefetch);
+        for row in rows() {
+            row.image.words.iter().step_by(LINE_WORDS).for_each(prefetch);
+        }
     }
 
     /// The place of a row, where it is here.

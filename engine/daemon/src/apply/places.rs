@@ -6,6 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use shmirror_shm::key::Key;
+use shmirror_shm::sync::prefetch;
 
 /// Capacity that is kept.
 const KEPT: usize = 1 << 16;
@@ -13,7 +14,7 @@ const KEPT: usize = 1 << 16;
 const LEAST: usize = 64;
 
 /// The hash of a row's table and key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RowHash(u64);
 
 /// What stands in the table: nothing, or one more than a row's number (low half), and of its hash the low half
@@ -75,6 +76,21 @@ impl Places {
             }
             at = (at + 1) & (self.entries.len() - 1);
         }
+    }
+
+    /// Fetches what [`Places::find`] will look at first.
+    #[inline]
+    pub fn foresee(&self, hash: RowHash) {
+        if !self.entries.is_empty() {
+            prefetch(&self.entries[self.first(hash)]);
+        }
+    }
+
+    /// The place where the row with this hash most likely is, without a look whether it is its.
+    #[inline]
+    pub fn likely(&self, hash: RowHash) -> Option<usize> {
+        let entry = self.entries.get(self.first(hash))?;
+        entry.place().filter(|_| entry.is_of(hash))
     }
 
     /// How many rows there are.

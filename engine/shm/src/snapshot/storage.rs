@@ -16,14 +16,12 @@ use crate::catalogue::TableDef;
 use crate::image::tag_words;
 use crate::key::{Key, KeyPart};
 use crate::pillar::Pillar;
-use crate::sync::{AtomicU64, Ordering, prefetch};
+use crate::sync::{AtomicU64, LINE_WORDS, Ordering, prefetch};
 use crate::table_at;
 use crate::value::StorageClass;
 
 /// Most bytes of a chunk that was not asked for by a number of rows.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// Words of a line of the cache.
-const LINE_WORDS: usize = 8;
 /// Least slots of a chunk.
 const CHUNK_SLOTS: usize = if cfg!(loom) { 1 } else { 8 };
 
