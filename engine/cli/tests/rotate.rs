@@ -200,19 +200,23 @@ fn thirty_kills_and_it_ends_all_the_same() {
     const KILLS: u32 = 30;
     let mut random = Random::of_seed(seed("rotation killed"));
     let mut i = instance();
-    fill(&i, 0, 4_000);
+    fill(&i, 0, 10_000);
     i.sql("DELETE FROM t WHERE id % 7 = 3");
     checkpointed(&i);
     let before = i.run(&["dump", "t"]).ok();
+    // How long one takes here, so that the kills fall into it whatever the machine and the cipher.
+    let begun = Instant::now();
+    i.run(&["key", "rotate"]).ok();
+    let whole = begun.elapsed();
     let (mut kills, mut ended, mut resumed) = (0, 0, 0);
-    let mut keys = 1;
+    let mut keys = 2;
     while kills < KILLS {
         let asked = i.run(&["key", "rotate", "--no-wait"]);
         match asked.code {
             0 => keys += 1,
             _ => assert!(asked.err.contains("is under way"), "{asked:?}"),
         }
-        std::thread::sleep(Duration::from_micros(random.below(250_000)));
+        std::thread::sleep(Duration::from_micros(random.below(whole.as_micros() as u64)));
         i.daemon.signal(Signal::KILL);
         i.daemon.end();
         kills += 1;
@@ -228,7 +232,7 @@ fn thirty_kills_and_it_ends_all_the_same() {
         }
         (i.daemon, i.greeting) = serve(&i.path("data"), &i.socket());
     }
-    println!("{kills} kills: {resumed} in the middle of a rotation, {ended} after its end");
+    println!("{kills} kills: {resumed} in the middle of one ({whole:?}), {ended} after its end");
     assert!(resumed >= KILLS / 4, "{resumed} of {KILLS} show nothing");
     until("the rotation", || {
         let status = status(&i);
