@@ -94,8 +94,8 @@ pub(crate) fn most_words(ring_words: usize) -> usize {
 }
 
 impl Log<'_> {
-    /// Appends a record of at most [`most_words`], and gives it its sequence; `dropped` is told the first words of each record
-    /// that is overwritten, and says from which revision on the rest is complete.
+    /// Appends a record of at most [`most_words`], and gives it its sequence; `dropped` is told the first
+    /// words of each record that is overwritten, and says from which revision on the rest is complete.
     pub fn push(
         &self,
         writer: &mut Writer,

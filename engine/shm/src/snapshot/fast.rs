@@ -25,8 +25,7 @@ use crate::value::StorageClass;
 
 /// Words that are copied at a time: few are copied in vain, and the jumps between cost little.
 const AT_ONCE: usize = 3;
-/// Entries of an index, from the first place of a probe on, that it may have behind it at most: those are
-/// words as well, so that no probe leaves the mapping.
+/// Words that there must be from the first place of a probe on, as its pair may end behind it.
 const PAIR: usize = 2;
 
 /// What the straight way needs of a table, worked out once, on few lines of the cache. Places are in words,
@@ -154,7 +153,7 @@ impl TableView {
         }
         // SAFETY: so many words from there on are inside, as was just looked at.
         let latch = unsafe {
-            let words = core::slice::from_raw_parts(way.word(slot), latch_words(way.version));
+            let words = core::slice::from_raw_parts(way.words.add(slot), latch_words(way.version));
             Latch::new_unchecked(words, way.version)
         };
         let entry = latch.enter();

@@ -17,7 +17,8 @@
 //!   come after a change of the index word (to the new index, to 0, to 0). If one word that the
 //!   lookup read was written after that, then the fences pair and the second look sees the change.
 //! - *A row that it did not find.* An entry never moves within an index, so a key that is there
-//!   throughout is met: the loads are acquires, in the order of the probe. If the key was taken out (at t1) behind the reader's position and put in
+//!   throughout is met: the loads are acquires, in the order of the probe. If the key was taken out (at t1)
+//!   behind the reader's position and put in
 //!   again (at t2 > t1) before it, then the reader passed the place of the second before t2 and came
 //!   to the place of the first after t1: between the two it was absent, at a moment within the read.
 //! - *An entry whose slot has another row by now.* The caller compares the key in the row that it

@@ -284,7 +284,8 @@ const INDEX_SIZE_BITS: u32 = 6;
 const INDEX_TOGETHER: u64 = 2;
 
 /// Where an index is: offset / 8 (low 40 bits), by how much a hash is shifted right to be a place in it (6
-/// bits: 64 - log2 of its entries, of which there are two at least), and a turn (18 bits) that is counted up with each index of the table, so that an index of the same size at the same
+/// bits: 64 - log2 of its entries, of which there are two at least), and a turn (18 bits) that is counted
+/// up with each index of the table, so that an index of the same size at the same
 /// place is told from the one that was there before. 0 is no index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexRef(pub u64);
