@@ -58,8 +58,8 @@ pub struct Measured {
     pub name: String,
     /// A value for each round; none: it can't do this.
     pub rounds: Vec<f64>,
-    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum, of [`LATER`] the mean; quantiles of
-    /// operations that were timed one by one are of those of all rounds together.
+    /// Of other values the median over the rounds; of those named "torn" or "lost" the sum, of [`LATER`] the
+    /// mean; quantiles of operations that were timed one by one are of those of all rounds together.
     pub beside: BTreeMap<String, f64>,
     /// Why there is no value, or how it was measured.
     pub note: Option<String>,
