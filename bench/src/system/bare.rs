@@ -42,7 +42,7 @@ pub fn reader<const WORDS: usize>(
         let latch = Latch::new(place, WORDS).context("no latch")?;
         loop {
             let entry = latch.enter();
-            for (word, from) in row.iter_mut().zip(latch.version(entry.version())) {
+            for (word, from) in row.iter_mut().zip(latch.newest(entry)) {
                 *word = from.load(Ordering::Relaxed);
             }
             if latch.holds(entry) {

@@ -11,7 +11,7 @@ use crate::record::RecordHeader;
 use crate::wire;
 
 /// Counted up when the meaning of shared bytes changes and no size or offset does.
-pub const LAYOUT_VERSION: u64 = 3;
+pub const LAYOUT_VERSION: u64 = 4;
 
 /// FNV-1a, 64 bits (Fowler, Noll, Vo), of nothing.
 pub const FNV_START: u64 = 0xCBF2_9CE4_8422_2325;

@@ -26,8 +26,12 @@ pillars! {
     // latch.rs
     /// Write: the first store of `seq` is a release.
     LatchBegin,
-    /// Write: the fence between it and the words.
+    /// Write: the fence between it and the copy to the back.
     LatchBeginFence,
+    /// Write: the store of `seq` between the copy to the back and the front's words is a release.
+    LatchKept,
+    /// Write: the fence between it and the front's words.
+    LatchKeptFence,
     /// Write: the last store of `seq` is a release.
     LatchEnd,
     /// Read: the fence between the first look at `seq` and the words.

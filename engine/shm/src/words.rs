@@ -25,6 +25,39 @@ pub fn copy_words(src: &[AtomicU64], dst: &mut [u64]) {
     }
 }
 
+/// Appends the words of `src` to `out`.
+#[inline]
+pub fn append_words(src: &[AtomicU64], out: &mut Vec<u64>) {
+    out.reserve(src.len());
+    let (to, to_rest) = out.spare_capacity_mut()[..src.len()].as_chunks_mut::<8>();
+    let (from, from_rest) = src.as_chunks::<8>();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = core::array::from_fn(|i| MaybeUninit::new(from[i].load(Ordering::Relaxed)));
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        to.write(from.load(Ordering::Relaxed));
+    }
+    // SAFETY: the room is there, and as many words of it were written as `src` has.
+    unsafe { out.set_len(out.len() + src.len()) };
+}
+
+/// Copies the words of `src` into those of `dst`, which are shared as well, as many as the shorter of the two
+/// has.
+#[inline]
+pub fn copy_shared(src: &[AtomicU64], dst: &[AtomicU64]) {
+    let count = dst.len().min(src.len());
+    let (to, to_rest) = dst[..count].as_chunks::<8>();
+    let (from, from_rest) = src[..count].as_chunks::<8>();
+    for (to, from) in to.iter().zip(from) {
+        for (to, from) in to.iter().zip(from) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+    for (to, from) in to_rest.iter().zip(from_rest) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 /// Stores the words of `src` into `dst`, as many as the shorter of the two has.
 #[inline]
 pub fn store_words(dst: &[AtomicU64], src: &[u64]) {

@@ -229,11 +229,8 @@ fn a_spoilt_catalogue_is_refused() {
     let (w, view) = with_three_rows();
     let segment = view.segment();
     let latch = 256;
-    let block = (0..2)
-        .map(|v| w.region().word(latch + v * 5 * 8).unwrap())
-        .map(|word| word.load(core::sync::atomic::Ordering::Relaxed))
-        .find(|block| *block != 0)
-        .unwrap();
+    let front = w.region().word(latch + 8).unwrap();
+    let block = front.load(core::sync::atomic::Ordering::Relaxed);
     let word = w.region().word((block & ((1 << 38) - 1)) * 8 + 64).unwrap();
     let old = word.fetch_xor(1 << 20, core::sync::atomic::Ordering::Relaxed);
     assert!(matches!(segment.catalogue(), Err(ReadError::Corrupt { what: "catalogue", .. })));

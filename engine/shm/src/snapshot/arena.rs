@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::alloc::{Allocator, Exhausted};
 use super::error::SegmentError;
 use super::layout::{HEADER_BYTES, SlotShape};
+use super::slot::slot_latch;
 use crate::header_at;
 use crate::latch::Latch;
 use crate::region::{PAGE, Region};
@@ -63,7 +64,7 @@ impl Arena {
     }
 
     pub fn latch(&self, shape: &SlotShape, slot: u64) -> Latch<'_> {
-        Latch::new(self.own(slot, shape.slot), shape.version)
+        slot_latch(self.own(slot, shape.span()), shape)
             .expect("as many words as the shape has were asked for")
     }
 

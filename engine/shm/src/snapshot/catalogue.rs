@@ -166,7 +166,7 @@ fn as_of_now<T>(
         if n == 0 {
             return Ok(None);
         }
-        let seen = Seen::copy(latch.version(n));
+        let seen = Seen::copy(latch.newest(entry));
         if !latch.holds(entry) {
             continue;
         }
@@ -181,7 +181,7 @@ fn as_of_now<T>(
         if n == 1 {
             return Ok(None);
         }
-        let seen = Seen::copy(latch.version(n - 1));
+        let seen = Seen::copy(latch.previous());
         if !latch.holds_previous(entry) || seen.words[REVISION] > now {
             continue;
         }

@@ -66,7 +66,7 @@ impl CellSite {
         }
         let latch = latch_at(view.space(), &view.shape, self.slot)?;
         let entry = latch.enter();
-        let version = latch.version(entry.version());
+        let version = latch.newest(entry);
         let (tag, shift, cell) = cell_place(columns, column);
         Ok(Look {
             latch,

@@ -15,7 +15,7 @@ use super::rowbuf::{INLINE_WORDS, ImageForm, RowBuf};
 use super::slot::{IntKey, try_copy_block};
 use super::view::TableView;
 use crate::key::Key;
-use crate::latch::{Latch, latch_words};
+use crate::latch::{enter, front_words, holds_in_front};
 use crate::pillar::Pillar;
 use crate::points::{self, Point};
 use crate::region::Region;
@@ -37,12 +37,10 @@ pub(super) struct Straight {
     /// The table's index word.
     index_word: usize,
     seed: u64,
-    /// The last slot that the mapping has room for, with what may be copied from behind it.
+    /// The last slot that the mapping has room for the front of, with what may be copied from behind it.
     last_slot: usize,
     /// The last word.
     last_word: usize,
-    /// Words of a version.
-    version: usize,
     form: ImageForm,
     /// Words in which a head is copied: whole steps of [`AT_ONCE`], with a few words behind it.
     copied: usize,
@@ -71,7 +69,7 @@ impl Straight {
     ) -> Option<Self> {
         let key = key?;
         let copied = shape.head.next_multiple_of(AT_ONCE);
-        let slot = latch_words(shape.version) + (copied - shape.head);
+        let slot = front_words(shape.version) + (copied - shape.head);
         let within = |at: usize| at.checked_sub(VERSION_META).filter(|at| *at < shape.head);
         let index_word = usize::try_from(place / 8).ok()? + table_at!(index);
         let all = region.all();
@@ -82,7 +80,6 @@ impl Straight {
             seed,
             last_slot: all.len().checked_sub(slot)?,
             last_word: all.len().checked_sub(PAIR)?,
-            version: shape.version,
             form: ImageForm::new(shape.columns, 0),
             copied,
             tag: within(key.tag)?,
@@ -151,15 +148,11 @@ impl TableView {
             }
             slot = self.probe_on(way, index, hash)?;
         }
-        // SAFETY: so many words from there on are inside, as was just looked at.
-        let latch = unsafe {
-            let words = core::slice::from_raw_parts(way.words.add(slot), latch_words(way.version));
-            Latch::new_unchecked(words, way.version)
-        };
-        let entry = latch.enter();
-        let odd = if entry.version() & 1 == 1 { way.version + 1 } else { 0 };
-        let begin = slot + odd;
-        // SAFETY: a latch has two versions, each of which begins with so many words.
+        // SAFETY: it was just looked at whether a front has room from there on, which begins with its sequence.
+        let seq = unsafe { way.word(slot) };
+        let entry = enter(seq);
+        let begin = slot + 1;
+        // SAFETY: as above: a front goes on with a version, which begins with so many words.
         let meta = |at: usize| unsafe { way.word(begin + at) }.load(Ordering::Relaxed);
         out.birth = meta(VERSION_BIRTH);
         let made = meta(VERSION_REVISION);
@@ -193,10 +186,13 @@ impl TableView {
         }
         if !block.is_none() {
             out.revision = made & REVISION_MASK;
-            if !try_copy_block(&*self.region, &self.shape, slot as u64 * 8, entry, out) {
+            // The key was looked for in front: what is in the back may have another one.
+            if !entry.is_in_front()
+                || !try_copy_block(&*self.region, &self.shape, slot as u64 * 8, entry, out)
+            {
                 return None;
             }
-        } else if !latch.holds(entry) {
+        } else if !holds_in_front(seq, entry) {
             return None;
         }
         // Behind the latch's last look too: that may have met other memory than the slot's.

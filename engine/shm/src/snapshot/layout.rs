@@ -7,8 +7,10 @@
 //! table     [`TableHeader`], 128 bytes, never reused in a generation; its place is in the catalogue
 //! index     2^k entries, in pairs: hash tag (16 bits, odd) | offset of a slot / 8 (48 bits); 0 is empty,
 //!           an entry with an even tag and no offset is a tombstone
-//! chunk     next chunk (offset, 0 at the end) | number of slots | slots
-//! slot      a latch ([`crate::latch`]): version 0 | seq | version 1
+//! chunk     next chunk (offset, 0 at the end) | number of slots | groups of slots ([`SlotShape::together`])
+//! group     their fronts, side by side | their backs, with a word between
+//! front     of a latch ([`crate::latch`]): seq | newest version
+//! back      version before it
 //! version   birth | revision, flags in the top byte | block of the variable part | head of the image
 //! block     the variable part of one row image, whole words; it belongs to one version, or to two
 //!           that follow each other where an update left TEXT and BLOB as they were
@@ -21,7 +23,7 @@
 use core::mem::{offset_of, size_of};
 
 use crate::image::head_words;
-use crate::latch::latch_words;
+use crate::latch::{front_words, latch_words};
 
 /// First word of a segment: "shmirror".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"shmirror");
@@ -169,7 +171,7 @@ macro_rules! table_at {
 }
 
 /// What enters the layout hash.
-pub const FORMS: [u64; 29] = [
+pub const FORMS: [u64; 31] = [
     MAGIC,
     HEADER_BYTES,
     header_at!(instance),
@@ -192,6 +194,8 @@ pub const FORMS: [u64; 29] = [
     table_at!(removed) as u64,
     CHUNK_WORDS as u64,
     VERSION_META as u64,
+    GROUP_BYTES as u64,
+    LEAST_TOGETHER as u64,
     FLAG_DELETED,
     BLOCK_OFFSET_BITS as u64,
     INDEX_OFFSET_BITS as u64,
@@ -210,22 +214,56 @@ pub struct SlotShape {
     pub head: usize,
     /// Words of one version.
     pub version: usize,
-    /// Words of a slot.
-    pub slot: usize,
+    /// Words of a slot's front, with the sequence before it.
+    pub front: usize,
+    /// Slots of a group, a power of two: their fronts stand side by side, with their backs behind them, so that
+    /// what is read most is dense, and the back of each slot as far from it as that of any other.
+    pub together: usize,
 }
+
+/// Bytes of fronts that a group has, about.
+const GROUP_BYTES: usize = if cfg!(loom) { 0 } else { 4096 };
+/// Least slots of a group, which is the least that a table with rows has.
+const LEAST_TOGETHER: usize = if cfg!(loom) { 1 } else { 8 };
 
 impl SlotShape {
     /// The sizes for `columns` columns.
     pub const fn new(columns: usize) -> Self {
         let head = head_words(columns);
         let version = VERSION_META + head;
-        Self { columns, head, version, slot: latch_words(version) }
+        let front = front_words(version);
+        let mut together = LEAST_TOGETHER;
+        while 2 * together * front * 8 <= GROUP_BYTES {
+            together *= 2;
+        }
+        Self { columns, head, version, front, together }
     }
 
-    /// Bytes of a slot.
+    /// Words from a slot's front to its back.
     #[inline]
-    pub const fn stride(&self) -> u64 {
-        self.slot as u64 * 8
+    pub const fn to_back(&self) -> usize {
+        self.together * self.front
+    }
+
+    /// Words from the begin of a slot's front to the end of its back.
+    #[inline]
+    pub const fn span(&self) -> usize {
+        self.to_back() + self.version
+    }
+
+    /// Bytes of `slots` slots, which are whole groups.
+    #[inline]
+    pub const fn bytes(&self, slots: usize) -> u64 {
+        debug_assert!(slots.is_multiple_of(self.together));
+        (2 * slots * self.front) as u64 * 8
+    }
+
+    /// Offset of slot `n` of a chunk at `chunk`.
+    #[inline]
+    pub const fn place(&self, chunk: u64, n: u64) -> u64 {
+        let within = n & (self.together as u64 - 1);
+        let fronts = 2 * (n - within) + within;
+        chunk + CHUNK_WORDS as u64 * 8 + fronts * self.front as u64 * 8
     }
 }
 
@@ -355,8 +393,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_of_eight_integers_is_200_bytes() {
+    fn a_row_of_eight_integers_is_104_bytes_in_front() {
         let shape = SlotShape::new(8);
-        assert_eq!((shape.head, shape.version, shape.stride()), (9, 12, 200));
+        assert_eq!((shape.head, shape.version, shape.front * 8), (9, 12, 104));
+        assert_eq!(shape.together, 32, "3.3 KB, and twice as many would be more than a page");
+        assert_eq!((shape.place(64, 0), shape.place(64, 31)), (80, 80 + 31 * 104));
+        assert_eq!(shape.place(64, 32), 80 + shape.bytes(32));
+        let last = shape.place(64, 31) + shape.span() as u64 * 8;
+        assert!(last <= shape.place(64, 32), "a back lies within its group");
+        assert_eq!(SlotShape::new(1000).together, 8);
     }
 }

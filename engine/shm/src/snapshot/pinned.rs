@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use super::cell::{CellSite, CellValue};
-use super::layout::{FLAG_DELETED, VERSION_BIRTH, VERSION_META, VERSION_REVISION};
+use super::layout::{FLAG_DELETED, VERSION_BIRTH, VERSION_REVISION};
 use super::view::{TableView, cell_place};
-use crate::latch::{Latch, latch_words};
+use crate::latch::{enter, front_words, holds_in_front};
 use crate::pillar::Pillar;
 use crate::region::Region;
 use crate::sync::{AtomicU64, Ordering};
@@ -17,16 +17,22 @@ use crate::value::StorageClass;
 
 /// One column of one row, pinned to the mapping that it was found in. Any thread.
 pub struct PinnedCell {
-    /// Words of `_region`, which stay mapped as long as it lives: never handed out for longer than a
-    /// borrow of `self`.
-    latch: Latch<'static>,
+    /// The sequence of the row's slot, and of its front the words with the value, its tag, the row's number and
+    /// its revision; the table's index word. All are words of `_region`, which stay mapped as long as it lives,
+    /// and are never handed out for longer than a borrow of `self`.
+    seq: &'static AtomicU64,
+    bits: &'static AtomicU64,
+    tags: &'static AtomicU64,
+    birth: &'static AtomicU64,
+    made: &'static AtomicU64,
     index: &'static AtomicU64,
-    birth: u64,
-    tag: usize,
-    shift: u32,
+    /// The row's number.
+    row: u64,
     /// 1 at the tag's place.
     unit: u64,
-    cell: usize,
+    /// All bits of it.
+    mask: u64,
+    shift: u32,
     _region: Arc<Region>,
 }
 
@@ -35,25 +41,29 @@ impl PinnedCell {
     pub fn new(view: &TableView, site: &CellSite, column: usize) -> Option<Self> {
         let columns = view.columns();
         let (tag, shift, cell) = cell_place(columns, column);
-        if column >= columns || tag.max(cell).max(VERSION_META) >= view.shape.version {
+        if column >= columns {
             return None;
         }
         let region = view.region.clone();
-        let words = region.words(site.slot(), latch_words(view.shape.version))?;
+        let words = region.words(site.slot(), front_words(view.shape.version))?;
         // SAFETY: the words belong to the mapping of `region`, which is unmapped only when its last
         // Arc is dropped (vacating leaves it mapped), and `_region` is one, dropped after them; the
         // longer lifetime does not leave this struct.
         let words: &'static [AtomicU64] = unsafe { &*std::ptr::from_ref(words) };
         // SAFETY: as above: the index word lies in the same mapping.
         let index: &'static AtomicU64 = unsafe { &*std::ptr::from_ref(view.index_word()) };
+        let (seq, front) = words.split_first()?;
         Some(Self {
-            latch: Latch::new(words, view.shape.version)?,
+            seq,
+            bits: front.get(cell)?,
+            tags: front.get(tag)?,
+            birth: front.get(VERSION_BIRTH)?,
+            made: front.get(VERSION_REVISION)?,
             index,
-            birth: site.birth(),
-            tag,
-            shift,
+            row: site.birth(),
             unit: 1 << shift,
-            cell,
+            mask: 0xF << shift,
+            shift,
             _region: region,
         })
     }
@@ -62,9 +72,9 @@ impl PinnedCell {
     /// came in between: then [`CellSite::load`] says which.
     #[inline]
     pub fn load(&self) -> Option<CellValue> {
-        self.look(|version, bits, tags| {
-            let row =
-                version(VERSION_REVISION) & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
+        self.look(|bits, tags| {
+            let made = self.made.load(Ordering::Relaxed);
+            let row = made & FLAG_DELETED == 0 || !Pillar::CellDeleted.stands();
             let class = StorageClass::from_tag((tags >> self.shift) as u8 & 0xF);
             class.filter(|_| row).map(|class| CellValue { class, bits })
         })
@@ -77,23 +87,17 @@ impl PinnedCell {
         debug_assert!(matches!(class, StorageClass::Integer | StorageClass::Real));
         // A deleted row has NULLs alone.
         let wanted = self.unit * class as u64;
-        self.look(|_, bits, tags| (tags & (self.unit * 0xF) == wanted).then_some(bits))
+        self.look(|bits, tags| (tags & self.mask == wanted).then_some(bits))
     }
 
-    /// What `take` makes of the newest version: of its words, the cell's word and the word with its tag.
+    /// What `take` makes of the newest version's word of the cell and that with its tag.
     #[inline(always)]
-    fn look<T>(
-        &self,
-        take: impl FnOnce(&dyn Fn(usize) -> u64, u64, u64) -> Option<T>,
-    ) -> Option<T> {
-        let entry = self.latch.enter();
-        let version = self.latch.version(entry.version());
-        // SAFETY: `new` looked that a version has these words.
-        let word = |at: usize| unsafe { version.get_unchecked(at) }.load(Ordering::Relaxed);
-        let (bits, tags) = (word(self.cell), word(self.tag));
-        let birth = word(VERSION_BIRTH);
-        let taken = take(&word, bits, tags)?;
-        if birth != self.birth && Pillar::CellBirth.stands() || !self.latch.holds(entry) {
+    fn look<T>(&self, take: impl FnOnce(u64, u64) -> Option<T>) -> Option<T> {
+        let entry = enter(self.seq);
+        let (bits, tags) = (self.bits.load(Ordering::Relaxed), self.tags.load(Ordering::Relaxed));
+        let row = self.birth.load(Ordering::Relaxed);
+        let taken = take(bits, tags)?;
+        if row != self.row && Pillar::CellBirth.stands() || !holds_in_front(self.seq, entry) {
             return None;
         }
         Pillar::MovedFence.fence(Ordering::Acquire);
@@ -104,6 +108,6 @@ impl PinnedCell {
 
 impl std::fmt::Debug for PinnedCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PinnedCell").field("birth", &self.birth).finish_non_exhaustive()
+        f.debug_struct("PinnedCell").field("row", &self.row).finish_non_exhaustive()
     }
 }

@@ -10,19 +10,23 @@
 //! version of its slot and still is that when a later pass looks, is the version as of the later R
 //! too: all of R is published before R is.
 
+use core::ops::Range;
+
 use super::error::ReadError;
 use super::index::Space;
 use super::layout::{
-    BlockRef, CHUNK_WORDS, VERSION_BIRTH, VERSION_BLOCK, VERSION_META, VERSION_REVISION,
+    BlockRef, CHUNK_WORDS, SlotShape, VERSION_BIRTH, VERSION_BLOCK, VERSION_META, VERSION_REVISION,
 };
 use super::rowbuf::RowBuf;
 use super::slot::{AsOf, copy_as_of, latch_at};
 use super::view::TableView;
 use crate::image::{ImageRef, head_words};
+use crate::latch::{enter, holds_in_front};
 use crate::pillar::Pillar;
 use crate::points::{self, Point};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::table_at;
+use crate::words::append_words;
 
 /// Passes over a table, or over a list of keys, before the writer is called too fast.
 const TRIES: u32 = 16;
@@ -241,7 +245,8 @@ impl TableView {
 
     /// One pass; false where some row has moved on twice since `revision`.
     fn pass(&self, revision: u64, out: &mut ScanBuf) -> Result<bool, ReadError> {
-        let most = self.region.len() / self.shape.stride();
+        let most = (self.region.len() / self.shape.bytes(self.shape.together)) as usize
+            * self.shape.together;
         let (mut at, mut done) = (0usize, true);
         let follow = Pillar::ChunkFollow.order(Ordering::Acquire);
         let mut offset = self.header(table_at!(chunk)).load(follow);
@@ -250,56 +255,35 @@ impl TableView {
             let head = self.space().words(offset, CHUNK_WORDS).ok_or(corrupt)?;
             // Relaxed: the fence below stands between it and what is in the next chunk.
             let next = head[0].load(Ordering::Relaxed);
-            let slots = head[1].load(Ordering::Relaxed);
+            let slots = head[1].load(Ordering::Relaxed) as usize;
             // Chunks are given back only with their table: look before believing them.
             if self.has_moved() {
                 return Err(ReadError::Moved);
             }
-            if slots == 0 || at as u64 + slots > most {
+            if slots == 0 || slots > most - at || !slots.is_multiple_of(self.shape.together) {
                 return Err(corrupt);
             }
-            let first = offset + CHUNK_WORDS as u64 * 8;
-            for n in 0..slots {
-                let slot = first + n * self.shape.stride();
-                if out.seen.len() != at || !self.append(slot, revision, out)? {
-                    done &= self.visit(slot, at, revision, out)?;
+            let first = self.shape.place(offset, 0);
+            let words = self.space().words(first, self.shape.bytes(slots) as usize / 8);
+            let words = words.ok_or(corrupt)?;
+            let mut n = 0;
+            loop {
+                if out.seen.len() == at + n {
+                    n += append(words, &self.shape, n..slots, revision, out);
                 }
-                at += 1;
+                if n == slots {
+                    break;
+                }
+                done &= self.visit(self.shape.place(offset, n as u64), at + n, revision, out)?;
+                n += 1;
             }
+            at += slots;
             offset = next;
         }
         Ok(done)
     }
 
-    /// Appends what the slot has, which was not looked at before, where its newest version is a row of
-    /// `revision` with nothing in a block: what most are. False where not, or where it was overwritten.
-    #[inline]
-    fn append(&self, slot: u64, revision: u64, out: &mut ScanBuf) -> Result<bool, ReadError> {
-        let latch = latch_at(self.space(), &self.shape, slot)?;
-        let entry = latch.enter();
-        let newest = entry.version();
-        let (meta, head) = latch.version(newest).split_at(VERSION_META);
-        let birth = meta[VERSION_BIRTH].load(Ordering::Relaxed);
-        // With the flag of a deleted row it is beyond all revisions.
-        let made = meta[VERSION_REVISION].load(Ordering::Relaxed);
-        let block = BlockRef(meta[VERSION_BLOCK].load(Ordering::Relaxed));
-        if newest == 0 || made > revision || !block.is_none() {
-            return Ok(false);
-        }
-        points::pass(Point::Copied);
-        let start = out.words.len();
-        out.words.extend(head.iter().map(|word| word.load(Ordering::Relaxed)));
-        if !latch.holds(entry) {
-            out.words.truncate(start);
-            return Ok(false);
-        }
-        let (var_bytes, present, is_newest) = (0, true, true);
-        out.seen.push(Seen { newest, birth, revision: made, start, var_bytes, present, is_newest });
-        out.rows += 1;
-        Ok(true)
-    }
-
-    #[inline]
+    #[inline(never)]
     fn visit(
         &self,
         slot: u64,
@@ -317,4 +301,53 @@ impl TableView {
         out.put(at, found);
         Ok(found != AsOf::TooOld)
     }
+}
+
+/// Appends what stands in front of the slots `which`, of those that begin at `words`, none of which was looked at
+/// before, as long as it is a row of `revision` with nothing in a block, or nothing yet, which most are, and was not
+/// overwritten meanwhile: how many.
+#[inline(never)]
+fn append(
+    words: &[AtomicU64],
+    shape: &SlotShape,
+    which: Range<usize>,
+    revision: u64,
+    out: &mut ScanBuf,
+) -> usize {
+    let (before, mut rows) = (out.seen.len(), 0);
+    let mut within = which.start & (shape.together - 1);
+    let mut at = (which.start - within) * 2 * shape.front + within * shape.front;
+    for _ in which {
+        let Some(front) = words.get(at..at + shape.front) else { break };
+        let (slot, head) = front.split_at(1 + VERSION_META);
+        let [seq, slot @ ..] = slot else { break };
+        let entry = enter(seq);
+        let newest = entry.version();
+        let birth = slot[VERSION_BIRTH].load(Ordering::Relaxed);
+        // With the flag of a deleted row it is beyond all revisions.
+        let made = slot[VERSION_REVISION].load(Ordering::Relaxed);
+        let block = BlockRef(slot[VERSION_BLOCK].load(Ordering::Relaxed));
+        let (present, start) = (newest != 0, out.words.len());
+        if present {
+            if made > revision || !block.is_none() {
+                break;
+            }
+            points::pass(Point::Copied);
+            append_words(head, &mut out.words);
+            if !holds_in_front(seq, entry) {
+                out.words.truncate(start);
+                break;
+            }
+        }
+        rows += usize::from(present);
+        let (var_bytes, is_newest) = (0, true);
+        out.seen.push(Seen { newest, birth, revision: made, start, var_bytes, present, is_newest });
+        within += 1;
+        at += shape.front;
+        if within == shape.together {
+            (within, at) = (0, at + shape.to_back());
+        }
+    }
+    out.rows += rows;
+    out.seen.len() - before
 }

@@ -11,7 +11,7 @@ use super::layout::{
     VERSION_REVISION,
 };
 use super::rowbuf::{ImageForm, RowBuf};
-use crate::latch::{Entry, Latch, latch_words};
+use crate::latch::{Entry, Latch};
 use crate::sync::{AtomicU64, Ordering};
 use crate::words::copy_words;
 
@@ -70,9 +70,16 @@ pub(crate) fn latch_at<'a, S: Space + ?Sized>(
     offset: u64,
 ) -> Result<Latch<'a>, ReadError> {
     space
-        .words(offset, latch_words(shape.version))
-        .and_then(|words| Latch::new(words, shape.version))
+        .words(offset, shape.span())
+        .and_then(|words| slot_latch(words, shape))
         .ok_or(ReadError::Corrupt { what: "slot", offset })
+}
+
+/// The latch of a slot that begins with `words`, of which there are as many as a slot spans.
+#[inline]
+pub(super) fn slot_latch<'a>(words: &'a [AtomicU64], shape: &SlotShape) -> Option<Latch<'a>> {
+    let back = words.get(shape.to_back()..shape.span())?;
+    Latch::apart(words.get(..shape.front)?, back)
 }
 
 /// One try to copy what version `entry` of the slot at `offset` is, with the block that it has; false where
@@ -145,7 +152,7 @@ pub(crate) fn copy_as_of<S: Space + ?Sized>(
             return Ok(AsOf::Gone { newest, is_newest: true });
         }
         // The newest version, if it is old enough.
-        let made = latch.version(newest)[VERSION_REVISION].load(Ordering::Relaxed) & REVISION_MASK;
+        let made = latch.newest(entry)[VERSION_REVISION].load(Ordering::Relaxed) & REVISION_MASK;
         if made <= revision {
             match copy_version(space, shape, Which::Newest, latch, entry, out) {
                 Copied::Row if out.revision <= revision => {
@@ -204,8 +211,8 @@ impl Which {
     #[inline]
     fn words<'a>(self, latch: &Latch<'a>, entry: Entry) -> &'a [AtomicU64] {
         match self {
-            Self::Newest => latch.version(entry.version()),
-            Self::Before => latch.version(entry.version().wrapping_sub(1)),
+            Self::Newest => latch.newest(entry),
+            Self::Before => latch.previous(),
         }
     }
 

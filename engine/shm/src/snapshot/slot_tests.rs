@@ -5,7 +5,7 @@ use crate::value::ValueRef;
 const SHAPE: SlotShape = SlotShape::new(2);
 /// The slot stands at word 1, the blocks behind it.
 const SLOT: u64 = 8;
-const BLOCK: u64 = SLOT + SHAPE.stride();
+const BLOCK: u64 = SLOT + SHAPE.span() as u64 * 8;
 
 struct Row<'a> {
     birth: u64,
@@ -14,7 +14,7 @@ struct Row<'a> {
 }
 
 fn memory() -> Vec<AtomicU64> {
-    (0..100).map(|_| AtomicU64::new(0)).collect()
+    (0..1000).map(|_| AtomicU64::new(0)).collect()
 }
 
 fn write(memory: &[AtomicU64], row: Row<'_>, block_offset: u64) {
@@ -93,8 +93,8 @@ fn a_writer_that_stopped_in_the_middle_leaves_the_published_revision_readable() 
     let m = memory();
     write(&m, Row { birth: 1, revision: 10, text: "ten" }, BLOCK);
     write(&m, Row { birth: 1, revision: 20, text: "twenty" }, BLOCK + 64);
-    let seq = &m[1 + SHAPE.version];
-    seq.store(5, Ordering::Relaxed); // a third version has begun
+    let seq = &m[1];
+    seq.store(2 * 4 + 1, Ordering::Relaxed); // the second is being kept, for a third
     let mut row = RowBuf::new();
     assert_eq!(as_of(&m, 20, &mut row), AsOf::Row { newest: 2, is_newest: true });
     assert_eq!(as_of(&m, 19, &mut row), AsOf::TooOld, "and 20 is published by then");
@@ -104,12 +104,12 @@ fn a_writer_that_stopped_in_the_middle_leaves_the_published_revision_readable() 
 fn a_block_outside_of_the_segment_is_not_followed() {
     let m = memory();
     write(&m, Row { birth: 1, revision: 1, text: "text" }, BLOCK);
-    let block = &m[1 + SHAPE.version + 1 + VERSION_BLOCK];
-    block.store(BlockRef::new(8 * 99, 16).0, Ordering::Relaxed);
+    let block = &m[2 + VERSION_BLOCK];
+    block.store(BlockRef::new(8 * 999, 16).0, Ordering::Relaxed);
     let mut row = RowBuf::new();
-    let corrupt = ReadError::Corrupt { what: "block", offset: 8 * 99 };
+    let corrupt = ReadError::Corrupt { what: "block", offset: 8 * 999 };
     assert_eq!(copy_newest(&m[..], &SHAPE, SLOT, &mut row), Err(corrupt));
     row.image(); // whatever happened, the buffer is an image
-    let outside = ReadError::Corrupt { what: "slot", offset: 8 * 90 };
-    assert_eq!(copy_newest(&m[..], &SHAPE, 8 * 90, &mut row), Err(outside));
+    let outside = ReadError::Corrupt { what: "slot", offset: 8 * 990 };
+    assert_eq!(copy_newest(&m[..], &SHAPE, 8 * 990, &mut row), Err(outside));
 }

@@ -22,9 +22,6 @@ use crate::value::StorageClass;
 
 /// Most bytes of a chunk that was not asked for by a number of rows.
 const CHUNK_BYTES: u64 = 1 << 20;
-/// Least slots of a chunk.
-const CHUNK_SLOTS: usize = if cfg!(loom) { 1 } else { 8 };
-
 struct Chunk {
     offset: u64,
     slots: usize,
@@ -105,7 +102,7 @@ impl Storage {
             return Err(error);
         }
         let identity = u64::from(self.def.id) << 32 | u64::from(self.def.shape);
-        let slot = (self.slot.columns as u64) << 32 | self.slot.slot as u64;
+        let slot = (self.slot.columns as u64) << 32 | self.slot.front as u64;
         let header = arena.table(self.place);
         header[table_at!(identity)].store(identity, Ordering::Relaxed);
         header[table_at!(slot)].store(slot, Ordering::Relaxed);
@@ -148,8 +145,9 @@ impl Storage {
         }
         for key in keys {
             let Some(slot) = index::likely(entries, self.hash(key)) else { continue };
-            let words = arena.own(slot, self.slot.slot);
-            words.iter().step_by(LINE_WORDS).for_each(prefetch);
+            let (front, back) = arena.latch(&self.slot, slot).places();
+            front.iter().step_by(LINE_WORDS).chain(front.last()).for_each(prefetch);
+            back.iter().step_by(LINE_WORDS).chain(back.last()).for_each(prefetch);
         }
     }
 
@@ -157,8 +155,7 @@ impl Storage {
     fn meet(&self, arena: &Arena, slot: u64, key: &Key) -> Option<Found> {
         if let (Key::Int(wanted), [part]) = (key, &self.parts[..]) {
             let latch = arena.latch(&self.slot, slot);
-            let n = latch.newest();
-            let version = latch.version(n);
+            let (n, version) = (latch.newest_number(), latch.present());
             let (meta, head) = version.split_at(VERSION_META);
             let tag =
                 head[part.index / 16].load(Ordering::Relaxed) >> (4 * (part.index % 16)) & 0xF;
@@ -201,8 +198,7 @@ impl Storage {
         let last = self.chunks.len().wrapping_sub(1);
         self.chunks.iter().enumerate().flat_map(move |(i, chunk)| {
             let count = if i == last { self.begun } else { chunk.slots };
-            (0..count as u64)
-                .map(move |n| chunk.offset + CHUNK_WORDS as u64 * 8 + n * self.slot.stride())
+            (0..count as u64).map(move |n| self.slot.place(chunk.offset, n))
         })
     }
 
@@ -213,11 +209,12 @@ impl Storage {
         }
         if self.chunks.last().is_none_or(|c| c.slots == self.begun) {
             let all: usize = self.chunks.iter().map(|c| c.slots).sum();
-            let most = (CHUNK_BYTES / self.slot.stride()) as usize;
-            self.append_chunk(arena, (all / 4).min(most).max(CHUNK_SLOTS))?;
+            let together = self.slot.together;
+            let most = (CHUNK_BYTES / self.slot.bytes(together)) as usize * together;
+            self.append_chunk(arena, (all / 4).min(most).max(together))?;
         }
         let chunk = self.chunks.last().expect("a chunk was appended if there was none");
-        let slot = chunk.offset + CHUNK_WORDS as u64 * 8 + self.begun as u64 * self.slot.stride();
+        let slot = self.slot.place(chunk.offset, self.begun as u64);
         self.begun += 1;
         Ok(slot)
     }
@@ -229,13 +226,18 @@ impl Storage {
 
     /// Bytes of its header, slots and index; blocks of TEXT and BLOB not counted.
     pub fn bytes(&self) -> u64 {
-        let chunk = |c: &Chunk| CHUNK_WORDS as u64 * 8 + c.slots as u64 * self.slot.stride();
+        let chunk = |c: &Chunk| self.chunk_words(c.slots) as u64 * 8;
         let index = if self.index.is_none() { 0 } else { self.index.entries() as u64 * 8 };
         TABLE_WORDS as u64 * 8 + self.chunks.iter().map(chunk).sum::<u64>() + index
     }
 
+    fn chunk_words(&self, slots: usize) -> usize {
+        CHUNK_WORDS + self.slot.bytes(slots) as usize / 8
+    }
+
     fn append_chunk(&mut self, arena: &mut Arena, slots: usize) -> Result<(), SegmentError> {
-        let offset = arena.take_zeroed(CHUNK_WORDS + slots * self.slot.slot)?;
+        let slots = slots.next_multiple_of(self.slot.together);
+        let offset = arena.take_zeroed(self.chunk_words(slots))?;
         let words = arena.own(offset, CHUNK_WORDS);
         words[1].store(slots as u64, Ordering::Relaxed);
         // Release: who follows the link sees the chunk's count and empty slots.
@@ -312,7 +314,7 @@ impl Storage {
     /// The block of the newest version of `slot`.
     pub fn newest_block(&self, arena: &Arena, slot: u64) -> BlockRef {
         let latch = arena.latch(&self.slot, slot);
-        BlockRef(latch.version(latch.newest())[VERSION_BLOCK].load(Ordering::Relaxed))
+        block_of(latch.present())
     }
 
     /// Writes the next version of a slot; `head` is `None` for a deleted row. The block of the
@@ -326,9 +328,7 @@ impl Storage {
         image: Option<(&[u64], BlockRef)>,
     ) {
         let latch = arena.latch(&self.slot, slot);
-        let n = latch.newest();
-        let block_of = |n| BlockRef(latch.version(n)[VERSION_BLOCK].load(Ordering::Relaxed));
-        let (old, present) = (block_of(n + 1), block_of(n));
+        let (old, present) = (block_of(latch.previous()), block_of(latch.present()));
         let block = image.map_or(BlockRef::NONE, |(_, block)| block);
         latch.write(|words| {
             let (meta, head) = words.split_at(VERSION_META);
@@ -353,10 +353,8 @@ impl Storage {
         let mut words = 0;
         for &slot in &self.free {
             let latch = arena.latch(&self.slot, slot);
-            let n = latch.newest();
-            let newest = latch.version(n);
-            let before = BlockRef(latch.version(n + 1)[VERSION_BLOCK].load(Ordering::Relaxed));
-            if n == 0 || before.is_none() {
+            let (newest, before) = (latch.present(), block_of(latch.previous()));
+            if before.is_none() {
                 continue;
             }
             words += before.words();
@@ -392,8 +390,7 @@ impl Storage {
         self.retire(arena);
         for slot in self.slots() {
             let latch = arena.latch(&self.slot, slot);
-            let block_of = |n| BlockRef(latch.version(n)[VERSION_BLOCK].load(Ordering::Relaxed));
-            let (one, other) = (block_of(0), block_of(1));
+            let (one, other) = (block_of(latch.present()), block_of(latch.previous()));
             if !one.is_none() {
                 arena.give(one.offset(), one.words());
             }
@@ -402,7 +399,7 @@ impl Storage {
             }
         }
         for chunk in &self.chunks {
-            arena.give(chunk.offset, CHUNK_WORDS + chunk.slots * self.slot.slot);
+            arena.give(chunk.offset, self.chunk_words(chunk.slots));
         }
         arena.give(self.index.offset(), self.index.entries());
     }
@@ -414,6 +411,11 @@ pub(super) fn key_parts(def: &TableDef) -> Option<Vec<KeyPart>> {
         .iter()
         .map(|&i| def.columns.get(usize::from(i)).map(|c| KeyPart::of(usize::from(i), c)))
         .collect()
+}
+
+/// The block that a version refers to.
+fn block_of(version: &[AtomicU64]) -> BlockRef {
+    BlockRef(version[VERSION_BLOCK].load(Ordering::Relaxed))
 }
 
 /// Whether the key of `row` is `key`.

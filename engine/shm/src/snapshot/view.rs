@@ -72,7 +72,7 @@ impl TableView {
         let shape = SlotShape::new(def.columns.len());
         let header = region.words(place, TABLE_WORDS).ok_or(corrupt)?;
         let identity = u64::from(def.id) << 32 | u64::from(def.shape);
-        let slot = (shape.columns as u64) << 32 | shape.slot as u64;
+        let slot = (shape.columns as u64) << 32 | shape.front as u64;
         let found = header[table_at!(identity)].load(Ordering::Relaxed) == identity
             && header[table_at!(slot)].load(Ordering::Relaxed) == slot;
         // A header that has gone with its mapping is one that has moved, and no wrong one.

@@ -9,6 +9,7 @@ use crate::latch::Latch;
 use crate::region::{PAGE, Region};
 use crate::snapshot::error::SegmentError;
 use crate::snapshot::layout::{SegmentHeader, SlotShape, TABLE_WORDS};
+use crate::snapshot::slot::slot_latch;
 use crate::sync::{AtomicU64, Ordering};
 
 pub(in crate::snapshot) struct Arena {
@@ -53,7 +54,8 @@ impl Arena {
     }
 
     pub fn latch(&self, shape: &SlotShape, slot: u64) -> Latch<'_> {
-        Latch::new(self.own(slot, shape.slot), shape.version).expect("the shape's words")
+        let words = self.own(slot, shape.span());
+        slot_latch(words, shape).expect("the shape's words")
     }
 
     /// What was given back last, of this many words; else what nobody had yet.

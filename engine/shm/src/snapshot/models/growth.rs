@@ -34,7 +34,7 @@ type Read = fn(&TableView, i64) -> Result<Option<i64>, ReadError>;
 /// ours, or for nothing.
 fn the_index_grows(read: Read, other_rows: bool) {
     let (mut writer, view) = segment(&[1]);
-    let other = writer.arena.take_zeroed(storage(&writer).slot.slot).expect("room");
+    let other = writer.arena.take_zeroed(storage(&writer).slot.span()).expect("room");
     write_row(&writer, other, 1, 77, 5);
     let hash = storage(&writer).hash(&Key::Int(1));
     let look = move |view: &TableView, _: bool| {
@@ -73,10 +73,10 @@ fn empties_general() {
 fn a_row_is_inserted(read: Read) {
     let (mut writer, view) = segment(&[1, 3, 4]);
     let slot = storage(&writer).slot;
-    let words = CHUNK_WORDS + slot.slot;
+    let words = CHUNK_WORDS + slot.bytes(1) as usize / 8;
     let old = writer.arena.take(words).expect("room");
-    let seq = CHUNK_WORDS + slot.version;
-    writer.arena.own(old, words)[seq].store(2, Ordering::Relaxed);
+    let seq = CHUNK_WORDS;
+    writer.arena.own(old, words)[seq].store(4, Ordering::Relaxed);
     writer.arena.give(old, words);
     let look = move |view: &TableView, done: bool| {
         let found = read(view, 2).expect("there");

@@ -141,18 +141,15 @@ fn write_row(writer: &SegmentWriter, slot: u64, key: i64, birth: u64, value: i64
     });
 }
 
-/// Row 1 becomes a REAL by way of two more versions, so that its first one is overwritten; then its table
-/// is dropped, and its memory is used for bytes that look like the first one's sequence.
+/// Row 1 becomes a REAL, so that its first version is overwritten; then its table is dropped, and its memory is
+/// used for bytes that look like the first one's sequence.
 fn drop_and_reuse(writer: &mut SegmentWriter) {
-    let words = CHUNK_WORDS + storage(writer).slot.slot;
-    for revision in 2..=3 {
-        let image = Some(real(1));
-        publish(writer, vec![RowChange { image, ..put(1, 0, revision) }], revision);
-    }
-    let seq = CHUNK_WORDS + SlotShape::new(2).version;
+    let words = CHUNK_WORDS + SlotShape::new(2).bytes(1) as usize / 8;
+    publish(writer, vec![RowChange { image: Some(real(1)), ..put(1, 0, 2) }], 2);
+    let seq = CHUNK_WORDS;
     writer.drop_table(1, 1);
     let chunk = writer.arena.take(words).expect("what was given back");
-    writer.arena.own(chunk, words)[seq].store(2, Ordering::Relaxed);
+    writer.arena.own(chunk, words)[seq].store(4, Ordering::Relaxed);
 }
 
 /// A value that means 1, with another tag than the others.
