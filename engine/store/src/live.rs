@@ -12,7 +12,7 @@ use crate::error::{StoreError, sqlite};
 use crate::format::PAGE_BYTES;
 use crate::room;
 use crate::store::Synchronous;
-use crate::sure::Doubt;
+use crate::sure::{Doubt, Extent};
 use crate::wal::{self, WalMover};
 
 /// How long another connection's lock is waited for: rusqlite's own default.
@@ -137,10 +137,14 @@ impl Live {
             return Err(StoreError::Io { file, doing, source: why.as_str().into() });
         }
         let looking = sqlite(path, "looking at the write-ahead log");
-        let frames = self.conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1));
-        let sure = frames
-            .map_err(looking)
-            .and_then(|frames: i64| self.doubt.end(&self.wal, u64::try_from(frames).unwrap_or(0)));
+        let _alone = self.doubt.alone();
+        let extent = self.conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| {
+            let [frames, moved] = [row.get::<_, i64>(1)?, row.get(2)?];
+            let count = |frames| u64::try_from(frames).unwrap_or(0);
+            Ok(Extent { frames: count(frames), moved: count(moved) })
+        });
+        let sure =
+            extent.map_err(looking).and_then(|extent| self.doubt.end(path, &self.wal, extent));
         self.unsure = sure.as_ref().err().map(|error| (Instant::now(), error.to_string()));
         if let Err(error) = &sure {
             tracing::warn!(%error, "what is on the disk is not known");
@@ -175,6 +179,10 @@ impl Live {
     /// the way; nothing is waited for.
     pub fn empty_wal(&mut self, path: &Path) -> Result<bool, StoreError> {
         self.be_sure(path)?;
+        // The thread that moves it may be at it, or have failed since.
+        let Some(_alone) = self.doubt.try_alone().filter(|_| !self.doubt.is_any()) else {
+            return Ok(false);
+        };
         let failed = sqlite(path, "emptying the write-ahead log");
         let wait = |ms| self.conn.busy_timeout(Duration::from_millis(ms));
         wait(0).map_err(&failed)?;
@@ -197,9 +205,10 @@ impl Live {
 
     pub fn close(mut self, path: &Path) -> Result<(), StoreError> {
         let failed = sqlite(path, "closing the store");
+        // First the thread, as what it does last may fail.
+        self.mover.stop();
         let sure = self.be_sure(path);
-        let Self { mover, conn, .. } = self;
-        drop(mover);
+        let Self { conn, .. } = self;
         if sure.is_ok() {
             let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             conn.set_db_config(keep, false).map_err(&failed)?;

@@ -6,7 +6,10 @@
 //! lost    a sync failed. Linux then calls the pages clean that it could not write: the next sync succeeds,
 //!         and what was committed without a sync before (rows that were checkpointed, say) is on no
 //!         disk. A loss of power cuts the log there, whatever was acknowledged behind it.
-//!         A process before this one may have met that, and been killed
+//!         A process before this one may have met that, and been killed.
+//!         So it is with pages of the file that a move of the log had written without coming to its end, which
+//!         is not synced: SQLite counts them as moved (`nBackfill`), does not move them again,
+//!         and begins the log anew once a later move has synced the others
 //! ghost   a commit failed when its frames had been written: its sync failed, or the index of the log
 //!         could not grow. SQLite forgets the frames, but they are a whole transaction: if nothing
 //!         is written over them, the next start finds what its producers were told is rejected
@@ -14,16 +17,20 @@
 //! So after such a failure nothing is committed, and nothing is moved into the file, before the log was made
 //! sure of: each frame is read and checked against the log's chain of checksums, written again to where it
 //! stands, so that the kernel calls it dirty again; the head of the frame behind the last one is filled with
-//! zeros, which ends the chain; and the file is synced. Readers go on meanwhile: no byte that they may
-//! read changes. The writer alone does this, and it alone writes to the log.
+//! zeros, which ends the chain; and the file is synced. Then what counts as moved is written to the database
+//! again, from the log, and that is synced. Readers go on meanwhile: no byte that they may read changes. The
+//! writer alone does this, and it alone writes to the log; nobody moves the log meanwhile, and a move that
+//! fails has said so before the next may begin.
 //!
 //! The log's format: <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
 
@@ -44,6 +51,16 @@ const AT_ONCE: usize = 64;
 pub(crate) struct Doubt {
     lost: AtomicBool,
     ghost: AtomicBool,
+    moving: Mutex<()>,
+}
+
+/// How far the log goes, in frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Frames of committed transactions.
+    pub frames: u64,
+    /// Of those as many as count as moved into the file.
+    pub moved: u64,
 }
 
 impl Doubt {
@@ -55,6 +72,21 @@ impl Doubt {
     /// There may be frames of a transaction that was not committed.
     pub fn ghost(&self) {
         self.ghost.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until nobody moves the log, and has nobody do so until the answer is dropped.
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        // It guards no value that a panic could leave half-written.
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same where nobody does.
+    pub fn try_alone(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.moving.try_lock() {
+            Ok(alone) => Some(alone),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Whether there is any.
@@ -70,12 +102,12 @@ impl Doubt {
         }
     }
 
-    /// Ends it: the first `frames` of the log at `wal` are on the disk when this returns, and none after
-    /// them is valid.
-    pub fn end(&self, wal: &Path, frames: u64) -> Result<(), StoreError> {
+    /// Ends it: the frames of the log at `wal` are on the disk when this returns, and none after them is valid;
+    /// and those that count as moved are on the disk in the database at `file`. The caller is alone.
+    pub fn end(&self, file: &Path, wal: &Path, extent: Extent) -> Result<(), StoreError> {
         let (lost, ghost) =
             (self.lost.swap(false, Ordering::SeqCst), self.ghost.swap(false, Ordering::SeqCst));
-        let ended = make_sure(wal, if lost { frames } else { 0 }, frames);
+        let ended = make_sure(file, wal, extent, lost);
         if ended.is_err() {
             // What was noted meanwhile stays noted.
             self.lost.fetch_or(lost, Ordering::SeqCst);
@@ -85,28 +117,64 @@ impl Doubt {
     }
 }
 
-/// Writes `again` frames again, and ends the log behind `frames`.
-fn make_sure(wal: &Path, again: u64, frames: u64) -> Result<(), StoreError> {
+/// Ends the log behind its frames; if any may be `lost`, writes all of them again, and all that count as moved.
+fn make_sure(file: &Path, wal: &Path, extent: Extent, lost: bool) -> Result<(), StoreError> {
     let doing = failed(wal, "making sure of the write-ahead log");
-    let file = match File::options().read(true).write(true).open(wal) {
-        Ok(file) => file,
+    let Extent { frames, moved } = extent;
+    let log = match File::options().read(true).write(true).open(wal) {
+        Ok(log) => log,
         Err(e) if e.kind() == io::ErrorKind::NotFound && frames == 0 => return Ok(()),
         Err(e) => return Err(doing(e)),
     };
-    if again > 0 {
-        write_again(&file, wal, again)?;
-    }
+    let pages =
+        if lost && frames > 0 { write_again(&log, wal, frames, moved)? } else { BTreeMap::new() };
     let end = HEAD as u64 + frames * FRAME as u64;
-    let length = file.metadata().map_err(&doing)?.len();
+    let length = log.metadata().map_err(&doing)?.len();
     let zeros = [0; FRAME_HEAD];
     let there = length.saturating_sub(end).min(zeros.len() as u64) as usize;
     if there > 0 {
-        files::write(&file, wal, &zeros[..there], end).map_err(&doing)?;
+        files::write(&log, wal, &zeros[..there], end).map_err(&doing)?;
     }
-    files::sync(&file, wal).map_err(&doing)
+    files::sync(&log, wal).map_err(&doing)?;
+    move_again(&log, wal, file, &pages)
 }
 
-fn write_again(file: &File, wal: &Path, frames: u64) -> Result<(), StoreError> {
+/// Writes pages to the database again, each from the frame of that number (from 0). A page behind its end is one
+/// that it has no more.
+fn move_again(
+    log: &File,
+    wal: &Path,
+    path: &Path,
+    pages: &BTreeMap<u32, u64>,
+) -> Result<(), StoreError> {
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let doing = failed(path, "making sure of what was moved from the write-ahead log");
+    let file = File::options().write(true).open(path).map_err(&doing)?;
+    let length = file.metadata().map_err(&doing)?.len();
+    let mut page = vec![0; PAGE_BYTES as usize];
+    for (&number, frame) in pages {
+        let to = (u64::from(number) - 1) * PAGE_BYTES;
+        if to + PAGE_BYTES > length {
+            continue;
+        }
+        let from = (HEAD + FRAME_HEAD) as u64 + frame * FRAME as u64;
+        log.read_exact_at(&mut page, from).map_err(failed(wal, "reading a frame"))?;
+        files::write(&file, path, &page, to).map_err(&doing)?;
+    }
+    files::sync(&file, path).map_err(&doing)
+}
+
+/// Writes `frames` frames again. Which pages the first `moved` of them have, each with its last frame; but not
+/// those that a later frame has, which SQLite does not move before that.
+fn write_again(
+    file: &File,
+    wal: &Path,
+    frames: u64,
+    moved: u64,
+) -> Result<BTreeMap<u32, u64>, StoreError> {
+    let mut pages = BTreeMap::new();
     let doing = failed(wal, "making sure of the write-ahead log");
     let damaged = |what: String| StoreError::Damaged { file: wal.to_path_buf(), what };
     let mut head = [0; HEAD];
@@ -130,9 +198,16 @@ fn write_again(file: &File, wal: &Path, frames: u64) -> Result<(), StoreError> {
             }
         }
         files::write(file, wal, some, at).map_err(&doing)?;
+        for (frame, number) in some.chunks_exact(FRAME).zip(next..) {
+            if number < moved {
+                pages.insert(word(frame, 0), number);
+            } else {
+                pages.remove(&word(frame, 0));
+            }
+        }
         next += count;
     }
-    Ok(())
+    Ok(pages)
 }
 
 /// The chain of checksums that goes through the log.
@@ -206,12 +281,13 @@ mod tests {
     #[test]
     fn a_sound_log_is_made_sure_of_and_stays_what_it_is() {
         let mut frames = 0;
-        let (_dir, wal, conn) = log(&mut frames);
+        let (dir, wal, conn) = log(&mut frames);
         assert!(frames > 2 * AT_ONCE as u64);
         let before = std::fs::read(&wal).unwrap();
         let doubt = Doubt::default();
         doubt.lost();
-        doubt.end(&wal, frames).unwrap();
+        let extent = Extent { frames, moved: 0 };
+        doubt.end(&dir.path().join("a.db"), &wal, extent).unwrap();
         assert!(!doubt.is_any());
         assert_eq!(std::fs::read(&wal).unwrap(), before);
         drop(conn);
@@ -220,14 +296,15 @@ mod tests {
     #[test]
     fn a_frame_that_the_disk_lost_is_noticed_and_the_doubt_stays() {
         let mut frames = 0;
-        let (_dir, wal, conn) = log(&mut frames);
+        let (dir, wal, conn) = log(&mut frames);
         let mut bytes = std::fs::read(&wal).unwrap();
         for at in [HEAD + 70 * FRAME + 100, HEAD + 70 * FRAME + 9, HEAD + 70 * FRAME + 17, 20] {
             bytes[at] ^= 1;
             std::fs::write(&wal, &bytes).unwrap();
             let doubt = Doubt::default();
             doubt.lost();
-            let error = doubt.end(&wal, frames).unwrap_err();
+            let extent = Extent { frames, moved: 0 };
+            let error = doubt.end(&dir.path().join("a.db"), &wal, extent).unwrap_err();
             assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
             assert!(doubt.is_any());
             bytes[at] ^= 1;
@@ -242,7 +319,8 @@ mod tests {
         conn.execute_batch("INSERT INTO t VALUES('ghost')").unwrap();
         let doubt = Doubt::default();
         doubt.ghost();
-        doubt.end(&wal, frames).unwrap();
+        let extent = Extent { frames, moved: 0 };
+        doubt.end(&dir.path().join("a.db"), &wal, extent).unwrap();
         let copy = dir.path().join("copy.db");
         std::fs::copy(dir.path().join("a.db"), &copy).unwrap();
         std::fs::copy(&wal, dir.path().join("copy.db-wal")).unwrap();
@@ -250,5 +328,33 @@ mod tests {
         let rows: i64 = found.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap();
         assert_eq!(rows, 1);
         drop(conn);
+    }
+
+    /// A move that did not come to its end, as a commit came meanwhile, whose pages the disk then lost; and one
+    /// that comes to its end, moves the others alone, and syncs them.
+    #[test]
+    fn what_counts_as_moved_is_in_the_file_again() {
+        let mut frames = 0;
+        let (dir, wal, conn) = log(&mut frames);
+        let path = dir.path().join("a.db");
+        let before = std::fs::read(&path).unwrap();
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        let read = reader.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap();
+        conn.execute_batch("INSERT INTO t VALUES('behind the reader')").unwrap();
+        let extent = |row: &rusqlite::Row<'_>| Ok((row.get(1)?, row.get(2)?));
+        let (all, moved): (i64, i64) =
+            conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], extent).unwrap();
+        assert!(read == 1 && moved as u64 == frames && all > moved, "{moved} of {all} were moved");
+        let written = std::fs::read(&path).unwrap();
+        assert!(written.len() > before.len());
+        let lost = vec![0; written.len() - before.len()];
+        std::fs::write(&path, [&before[..], &lost].concat()).unwrap();
+        let doubt = Doubt::default();
+        doubt.lost();
+        let extent = Extent { frames: all as u64, moved: moved as u64 };
+        doubt.end(&path, &wal, extent).unwrap();
+        assert!(std::fs::read(&path).unwrap() == written, "pages that were lost");
+        drop((reader, conn));
     }
 }

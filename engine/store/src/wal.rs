@@ -72,8 +72,13 @@ impl Shared {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A checkpoint that fails costs nothing but room: the log goes on growing, and the next one tries.
-    fn move_by<T>(&self, checkpoint: impl FnOnce() -> rusqlite::Result<T>) -> Option<T> {
+    /// A checkpoint that fails costs nothing but room: the log goes on growing, and the next one tries. Nobody
+    /// else moves it until it is noted what the failure leaves unknown.
+    fn move_by<T>(
+        &self,
+        _alone: MutexGuard<'_, ()>,
+        checkpoint: impl FnOnce() -> rusqlite::Result<T>,
+    ) -> Option<T> {
         if self.doubt.is_any() && !points::is_put_in(Point::TrustFailedSync) {
             return None;
         }
@@ -131,7 +136,10 @@ impl WalMover {
             let few = moved > 0 && pages.checked_sub(moved).is_some_and(|rest| rest <= 2 * FEW);
             if pages >= HARD * soft() || few {
                 shared.moved.store(0, Ordering::Relaxed);
-                shared.move_by(|| wal.checkpoint());
+                // Where the thread is at it, it is for the next commit.
+                if let Some(alone) = shared.doubt.try_alone() {
+                    shared.move_by(alone, || wal.checkpoint());
+                }
             } else if pages >= asked_at + soft() {
                 asked_at = pages;
                 shared.moving.store(true, Ordering::Relaxed);
@@ -155,13 +163,20 @@ impl WalMover {
     }
 }
 
-impl Drop for WalMover {
-    fn drop(&mut self) {
+impl WalMover {
+    /// Ends and joins the thread.
+    pub fn stop(&mut self) {
         self.shared.orders().stop = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic there was reported there
         }
+    }
+}
+
+impl Drop for WalMover {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -181,7 +196,7 @@ fn run(shared: &Shared, conn: &Connection) {
             let sql = "PRAGMA wal_checkpoint(PASSIVE)";
             let pages = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
             // A reader of old pages can be in the way: then it is for the next time.
-            let done = shared.move_by(|| conn.query_row(sql, [], pages));
+            let done = shared.move_by(shared.doubt.alone(), || conn.query_row(sql, [], pages));
             let Some(moved) =
                 done.and_then(|(all, moved)| u64::try_from(moved).ok().filter(|_| moved == all))
             else {
