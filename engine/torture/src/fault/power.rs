@@ -65,9 +65,12 @@ pub fn run(setting: &Setting) -> Row {
             let _ = Mirror::attach(&i.options()).and_then(|m| m.rotate_key(None));
         }
         let backup = (number % 4 == 2).then(|| {
-            let (options, path) = (i.options(), i.path(&format!("backup-{number}")));
+            let path = i.path(&format!("backup-{number}"));
+            // Who looks for a daemon that is killed meanwhile must not look for long: it is started again only
+            // when this has ended.
+            let mirror = Mirror::attach(&i.options().attach_timeout(Duration::from_secs(1)));
             let to = path.clone();
-            let copy = move || Mirror::attach(&options).and_then(|m| m.backup(&to)).is_ok();
+            let copy = move || mirror.and_then(|mirror| mirror.backup(&to)).is_ok();
             (path, std::thread::spawn(copy))
         });
         let failed = i.board.happened(Point::StoreSync);
@@ -81,6 +84,11 @@ pub fn run(setting: &Setting) -> Row {
             wait_until(PATIENCE, || copying.is_finished());
         } else {
             std::thread::sleep(Duration::from_micros(random.below(250_000)));
+        }
+        if number % 4 != 0 && i.daemon.has_ended() {
+            let said = i.said();
+            let tail: Vec<&str> = said.lines().rev().take(8).collect();
+            row.hung.push(format!("before cut {number} the daemon ended by itself: {tail:#?}"));
         }
         i.daemon.signal(Signal::KILL);
         if i.daemon.end().is_none() {
