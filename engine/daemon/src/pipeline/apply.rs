@@ -25,10 +25,10 @@ const GROUP_TIME: Duration = Duration::from_millis(25);
 
 /// Time after which a group takes no further request if several lanes have a part in it, or another one is in
 /// use, as a part of the time that a commit takes: what one lane has, and be it full, adds less than half
-/// to what others wait for.
-const SHARED_PART: u32 = 6;
+/// to what others wait for. Committing, publishing and answering it takes about twice as long again.
+const SHARED_PART: u32 = 8;
 /// Its bounds: something is to be done in each group, and a slow disk is no leave to take all the time.
-const SHARED_TIME: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
+const SHARED_TIME: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(5));
 /// Time after which a request is slow: it ends its group, and other lanes come first then.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -91,12 +91,16 @@ impl Pipeline {
             // A schema change, or a failure of the working copy itself, ends the group.
             lanes.remove(&lane);
             let time = now - started;
+            let has_its_share = fair
+                && time > shared_time
+                && lanes.is_empty()
+                && (shared || self.lanes.others_are_in_use(lane, now));
+            if has_its_share {
+                lanes = self.admit_late(&mut requests);
+            }
             let full = group.records.len() * 8 > RECORD_BYTES
                 || time > GROUP_TIME
-                || fair
-                    && time > shared_time
-                    && lanes.is_empty()
-                    && (shared || self.lanes.others_are_in_use(lane, now));
+                || has_its_share && lanes.is_empty();
             if full || slow.is_some() || group.schema.is_some() || group.poison.is_some() {
                 break;
             }

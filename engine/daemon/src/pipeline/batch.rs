@@ -3,9 +3,11 @@
 //!
 //! Between two groups, and only there, the thread answers mail and does background work. Neither mail
 //! nor the requests of one lane can take all of its time: mail gets at most as much as requests, and
-//! behind a slow request come those of other lanes, new ones included. With nothing to do it spins briefly, then sleeps until a doorbell, mail or the end of [`SLEEP`].
+//! behind a slow request come those of other lanes, new ones included. Before a group in which lanes have had
+//! their shares ends, who came late joins it. With nothing to do it spins briefly, then sleeps until a doorbell,
+//! mail or the end of [`SLEEP`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -119,7 +121,38 @@ pub(super) fn put_behind(lane: u64, requests: &mut VecDeque<Taken>) {
     requests.make_contiguous().sort_by_key(|taken| taken.lane == lane); // stable
 }
 
+/// Has requests that came later take part in a group of which these are left. The lanes that they are of; or
+/// the late ones again, if one of them has to begin a group.
+fn join(left: &mut VecDeque<Taken>, late: Vec<Taken>) -> Result<HashSet<u64>, Vec<Taken>> {
+    if late.iter().any(|taken| taken.may_reshape) {
+        return Err(late);
+    }
+    let lanes = late.iter().map(|taken| taken.lane).collect();
+    if !late.is_empty() {
+        left.extend(late);
+        take_turns(left);
+    }
+    Ok(lanes)
+}
+
 impl Pipeline {
+    /// Looks, before a group ends of which `left` is left, at lanes with little under way: who was answered
+    /// after the group before asks again about now, and would wait for this group and the next. The lanes of
+    /// which there is more now.
+    pub(super) fn admit_late(&mut self, left: &mut VecDeque<Taken>) -> HashSet<u64> {
+        // What is carried comes before what comes now.
+        if !self.carry.is_empty() {
+            return HashSet::new();
+        }
+        let mut raw = Vec::new();
+        self.lanes.take_of_quiet(&mut raw);
+        let late = raw.into_iter().map(Taken::decode).collect();
+        join(left, late).unwrap_or_else(|late| {
+            self.carry.extend(late);
+            HashSet::new()
+        })
+    }
+
     /// The next batch; waits for one. `None`: the daemon stops and everything is answered.
     pub(super) fn collect(&mut self) -> Option<Batch> {
         loop {
@@ -266,6 +299,24 @@ mod tests {
         take_turns(&mut carry);
         let order: Vec<_> = carry.iter().take(6).map(|t| (t.lane, t.ticket)).collect();
         assert_eq!(order, [(9, 1), (9, 2), (8, 1), (8, 2), (8, 3), (7, 0)]);
+    }
+
+    #[test]
+    fn who_is_late_joins_without_overtaking_their_own() {
+        let orders =
+            |all: &VecDeque<Taken>| -> Vec<_> { all.iter().map(|t| (t.lane, t.ticket)).collect() };
+        let flood = (0..8).map(|ticket| (7, ticket));
+        let mut left: VecDeque<Taken> = flood.clone().chain([(8, 1)]).map(taken).collect();
+        let lanes = join(&mut left, [(8, 2), (9, 1)].map(taken).into()).ok().unwrap();
+        assert_eq!(lanes, HashSet::from([8, 9]));
+        assert_eq!(orders(&left)[..3], [(9, 1), (8, 1), (8, 2)]);
+        assert_eq!(orders(&left)[3..], flood.collect::<Vec<_>>());
+        // What begins a group can't be in the middle of one, nor can what comes behind it.
+        let before = orders(&left);
+        let reshapes = Taken { may_reshape: true, ..taken((8, 3)) };
+        let late = join(&mut left, vec![taken((9, 2)), reshapes, taken((8, 4))]).err().unwrap();
+        assert_eq!(orders(&late.into()), [(9, 2), (8, 3), (8, 4)]);
+        assert_eq!(orders(&left), before);
     }
 
     #[test]
