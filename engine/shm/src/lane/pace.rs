@@ -7,6 +7,9 @@
 //! asked ──── sleeps ────┬──── looks ────┬──── looks ────┬──── sleeps until woken
 //!                       usual - margin  usual           usual + margin
 //! ```
+//! Waking up takes time as well. An outcome that is there already when the look begins is taken to have come at
+//! the time at which it was to begin, and so looks begin sooner until they are in time.
+//!
 //! Looks in vain cost others a processor. After one there is none for the next wait, after another for the
 //! next three, and so on up to [`MOST_PENANCE`]; one that was of use forgives all.
 
@@ -67,6 +70,14 @@ impl Pace {
         self.usual.store(next.max(1), Ordering::Relaxed);
     }
 
+    /// The outcome of a wait that was begun then was there when the look that was planned began. Who was woken,
+    /// or slept longer than meant, sees it late, so that no more is known than that it came before the look.
+    /// Taken for the time that it took, it would have the next look begin too late as well.
+    pub fn came_before(&self, begun: Instant, plan: &Plan) {
+        self.looked(true);
+        self.took(begun.elapsed().min(plan.from.saturating_duration_since(begun)));
+    }
+
     /// Looking was of use, or in vain.
     pub fn looked(&self, of_use: bool) {
         let penance = match self.penance.load(Ordering::Relaxed) {
@@ -103,6 +114,30 @@ mod tests {
         assert!(pace.plan(begun).unwrap().until - begun < us(250));
         (0..100).for_each(|_| pace.took(Duration::from_secs(10)));
         assert_eq!(pace.plan(begun), None);
+    }
+
+    #[test]
+    fn who_always_comes_too_late_looks_sooner() {
+        if !futex::may_look() {
+            return;
+        }
+        let pace = Pace::default();
+        // What takes so long is seen so much later by who sleeps.
+        let (real, late) = (us(225), us(100));
+        pace.took(real + late);
+        let mut in_time = 0;
+        for _ in 0..100 {
+            let begun = Instant::now().checked_sub(real + late).unwrap();
+            let plan = pace.plan(begun).unwrap();
+            if plan.from + late < begun + real {
+                in_time += 1;
+                pace.looked(true);
+                pace.took(real);
+            } else {
+                pace.came_before(begun, &plan);
+            }
+        }
+        assert!(in_time > 50, "{in_time} of 100");
     }
 
     #[test]
