@@ -22,6 +22,7 @@ use crate::value::StorageClass;
 
 /// Most bytes of a chunk that was not asked for by a number of rows.
 const CHUNK_BYTES: u64 = 1 << 20;
+
 struct Chunk {
     offset: u64,
     slots: usize,
